@@ -1,0 +1,146 @@
+"""Files from strangers: read with distrust, written whole or not at all.
+
+A header can claim any size. Whoever allocates what a header claims can be brought down by sixteen bytes, so
+every reader here goes through `UntrustedFile.read`, which compares the claim with what the file can possibly
+hold *before* it asks for memory. A plain file holds its own size. A gzip file holds at most 1032 times its
+size, because one deflate symbol copies at most 258 bytes and takes at least two bits (zlib's "Technical
+Details"); and within that bound memory grows only as bytes really arrive.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from talweg.errors import CorruptFileError
+
+DEFLATE_RATIO = 1032
+MAX_BYTES = 4 * 2**30  # What one file may become in memory unless the caller says otherwise: 4 GiB.
+_PIECE = 2**20
+
+
+def corrupt(path: Path, expected: str, came: str) -> CorruptFileError:
+    """The error for a file that is not what it should be, in the house's one form."""
+    return CorruptFileError(
+        f"{path}: expected {expected}, but {came}. The file is damaged, incomplete or of another format: "
+        "fetch it or write it again."
+    )
+
+
+def existing_file(path: str | os.PathLike[str], form: str) -> Path:
+    """The path, if a file is there; `form` ("an IDX file") says what was wanted.
+
+    Raises `FileNotFoundError` or `IsADirectoryError`, each saying where it looked and what lies there.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: expected {form}, but this is a folder; give the path of one file in it")
+    if not path.exists():
+        around = sorted(p.name for p in path.parent.iterdir())[:10] if path.parent.is_dir() else []
+        beside = f"that folder holds: {', '.join(around)}" if around else "that folder does not exist or is empty"
+        raise FileNotFoundError(f"{path}: expected {form}, but no file is there ({beside})")
+    return path
+
+
+class UntrustedFile:
+    """Bytes in order from a file, gzipped or not, that may lie about its sizes.
+
+    `capacity` is the most bytes that the file can turn out to hold.
+    """
+
+    def __init__(self, path: Path, form: str, stream: IO[bytes], capacity: int) -> None:
+        self.path, self.form, self.capacity = path, form, capacity
+        self.position = 0
+        self._stream = stream
+        self._peeked = b""
+
+    def read(self, count: int, what: str) -> bytearray:
+        """Exactly `count` bytes; `what` ("the header") names them in the error.
+
+        Raises `CorruptFileError` before allocating if the file cannot hold them, and after if it does not.
+        """
+        if count > self.capacity - self.position:
+            raise corrupt(
+                self.path,
+                f"{self.form} with {count:,} bytes of {what} from byte {self.position:,} on",
+                f"the file can hold at most {max(0, self.capacity - self.position):,} more",
+            )
+        data = bytearray(self._peeked[:count])
+        self._peeked = self._peeked[count:]
+        while len(data) < count:
+            piece = self._piece(min(_PIECE, count - len(data)))
+            if not piece:
+                raise corrupt(
+                    self.path,
+                    f"{self.form} with {count:,} bytes of {what} from byte {self.position:,} on",
+                    f"it ends after {len(data):,} of them",
+                )
+            data += piece
+        self.position += count
+        return data
+
+    def at_end(self) -> bool:
+        """Whether nothing follows."""
+        self._peeked = self._peeked or self._piece(1)
+        return not self._peeked
+
+    def _piece(self, count: int) -> bytes:
+        try:
+            return self._stream.read(count)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise corrupt(self.path, "a whole gzip file", f"decompressing it failed ({error})") from error
+
+
+@contextmanager
+def open_untrusted(
+    path: str | os.PathLike[str], form: str, *, max_bytes: int = MAX_BYTES
+) -> Iterator[UntrustedFile]:
+    """Opens a file, gzipped (told by its first two bytes, not by its name) or plain."""
+    path = existing_file(path, form)
+    size = path.stat().st_size
+    with open(path, "rb") as plain:
+        zipped = plain.read(2) == b"\x1f\x8b"
+        plain.seek(0)
+        if zipped:
+            with gzip.GzipFile(fileobj=plain, mode="rb") as unzipped:
+                yield UntrustedFile(path, form, unzipped, min(max_bytes, size * DEFLATE_RATIO))
+        else:
+            yield UntrustedFile(path, form, plain, min(max_bytes, size))
+
+
+def read_everything(path: str | os.PathLike[str], form: str, *, max_bytes: int = MAX_BYTES) -> bytearray:
+    """All bytes of a file, decompressed if it is gzipped; never more than `max_bytes`."""
+    with open_untrusted(path, form, max_bytes=max_bytes) as file:
+        data = bytearray()
+        while piece := file._piece(_PIECE):
+            data += piece
+            if len(data) > file.capacity:
+                raise corrupt(file.path, f"{form} of at most {file.capacity:,} bytes", "it goes on after them")
+        return data
+
+
+@contextmanager
+def written_whole(path: str | os.PathLike[str]) -> Iterator[IO[Any]]:
+    """A binary file to write to, that appears under `path` only when the block ends without an error.
+
+    It is written under a temporary name in the same folder and renamed, so that a full disk or a killed
+    process leaves what was there before.
+    """
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp makes it private to the user; data sets are meant to be shared.
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,118 @@
+"""Training, validation and test parts: what the network learns from, is tuned on, and is judged by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from talweg.errors import DataError, ShapeError, UsageError
+
+
+def train_test_split(
+    *arrays: Any,
+    test_size: float | int = 0.2,
+    validation_size: float | int = 0.0,
+    stratify: ArrayLike | None = None,
+    seed: int = 0,
+) -> list[Any]:
+    """Splits the rows of arrays of equal length at random into training, (validation) and test parts.
+
+    Arrays, lists and pandas frames stay what they are. Returns, as scikit-learn does, the parts of the first
+    array, then those of the second: ``x_train, x_test, y_train, y_test``, and with a validation part
+    ``x_train, x_validation, x_test, y_train, y_validation, y_test``.
+
+    test_size, validation_size: a fraction of all rows (0 < f < 1, rounded up), or a number of rows.
+    stratify: labels, (n,); each part then has the classes in the proportions of the whole.
+    seed: the same seed gives the same parts.
+
+    Every row goes to exactly one part. Rows that are *equal* may go to different parts: if the data repeats
+    examples, remove the repetitions first, or the test part will know some of the answers.
+
+    Raises `ShapeError` for different lengths, `UsageError` for sizes that leave a part without rows,
+    `DataError` if a class is too small to be in every part.
+
+    >>> x_train, x_test = train_test_split(list(range(10)), test_size=0.2)
+    >>> len(x_train), len(x_test), sorted(x_train + x_test) == list(range(10))
+    (8, 2, True)
+    """
+    rows = _common_length(arrays)
+    test = _rows_of("test_size", test_size, rows)
+    validation = _rows_of("validation_size", validation_size, rows) if validation_size else 0
+    if test + validation >= rows:
+        raise UsageError(
+            f"test_size={test_size}, validation_size={validation_size}: they take {test + validation} of {rows} rows "
+            "and leave none for training; make them smaller"
+        )
+    labels = None
+    if stratify is not None:
+        labels = _labels(stratify, rows)
+        _check_classes(labels, {"training": rows - test - validation, "validation": validation, "test": test})
+
+    from sklearn.model_selection import train_test_split as split_in_two
+
+    rest, test_rows = split_in_two(np.arange(rows), test_size=test, stratify=labels, random_state=seed)
+    if not validation:
+        return [_take(array, part) for array in arrays for part in (rest, test_rows)]
+    left = None if labels is None else labels[rest]
+    train_rows, validation_rows = split_in_two(rest, test_size=validation, stratify=left, random_state=seed)
+    return [_take(array, part) for array in arrays for part in (train_rows, validation_rows, test_rows)]
+
+
+def _common_length(arrays: tuple[Any, ...]) -> int:
+    if not arrays:
+        raise UsageError("train_test_split: expected at least one array to split, but got none")
+    lengths = [len(array) for array in arrays]
+    if len(set(lengths)) != 1:
+        raise ShapeError(f"arrays: expected as many rows in each, but they have {lengths}; rows belong together by number")
+    if lengths[0] < 2:
+        raise DataError(f"arrays: expected at least 2 rows to split, but got {lengths[0]}")
+    return lengths[0]
+
+
+def _rows_of(name: str, size: float | int, rows: int) -> int:
+    """How many rows a fraction or a number stands for."""
+    whole = isinstance(size, int | np.integer) and not isinstance(size, bool)
+    if whole and 0 < size < rows:
+        return int(size)
+    if isinstance(size, float | np.floating) and 0 < size < 1:
+        return int(np.ceil(round(size * rows, 9)))  # rounded first: 0.1 * 30 is 3.0000000000000004
+    raise UsageError(f"{name}: expected a fraction between 0 and 1 or a number of rows below {rows}, but got {size!r}")
+
+
+def _labels(stratify: ArrayLike, rows: int) -> Any:
+    labels = np.asarray(stratify)
+    if labels.ndim == 2 and labels.shape[1] > 1:  # one-hot rows: the class is where the one is
+        labels = labels.argmax(axis=1)
+    labels = labels.reshape(len(labels), -1)[:, 0] if labels.ndim > 1 else labels
+    if labels.shape != (rows,):
+        raise ShapeError(f"stratify: expected a label for each of {rows} rows, but got shape {np.shape(stratify)}")
+    return labels
+
+
+def _check_classes(labels: Any, parts: dict[str, int]) -> None:
+    classes, counts = np.unique(labels, return_counts=True)
+    used = {name: size for name, size in parts.items() if size}
+    if counts.min() < len(used):
+        small = {str(c): int(n) for c, n in zip(classes, counts, strict=True) if n < len(used)}
+        listed = ", ".join(f"{name!r} has {n}" for name, n in list(small.items())[:5])
+        hint = f"; {len(small)} classes are that small: is this a number to be predicted and not a class?" if len(small) > 5 else ""
+        raise DataError(
+            f"stratify: each class needs at least {len(used)} rows, one for each part, but class {listed}{hint}. "
+            "Collect more, drop or merge such classes, or split without stratify."
+        )
+    for name, size in used.items():
+        if size < len(classes):
+            raise DataError(
+                f"stratify: the {name} part has {size} rows for {len(classes)} classes, so some would be missing "
+                "from it; make it larger, or split without stratify"
+            )
+
+
+def _take(array: Any, rows: Any) -> Any:
+    if hasattr(array, "iloc"):
+        return array.iloc[rows]
+    if isinstance(array, list | tuple):
+        return type(array)(array[row] for row in rows)
+    return np.asarray(array)[rows]

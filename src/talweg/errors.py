@@ -1,0 +1,64 @@
+"""What Talweg raises when something is wrong with what it was given.
+
+Every class is also the built-in exception that a Python programmer would expect
+(`ValueError`, `TypeError`, `OSError`), so ``except ValueError`` works as it does with Keras.
+A message names the argument or the layer, says what was expected and what came, and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TalwegError(Exception):
+    """The base of every error that Talweg raises on purpose."""
+
+
+class ShapeError(TalwegError, ValueError):
+    """Shapes that do not fit together; the message names the operation or the layer."""
+
+
+class GraphError(TalwegError, ValueError):
+    """A graph that breaks a rule of the table of operations."""
+
+
+class DataError(TalwegError, ValueError):
+    """Data that cannot be learned from as it stands: empty, not finite, of the wrong form or length."""
+
+
+class CorruptFileError(DataError):
+    """A file that is truncated, damaged, or not of the format that it claims."""
+
+
+class VersionError(TalwegError, ValueError):
+    """A file written by another version of Talweg, in a form that this one does not read."""
+
+
+class UsageError(TalwegError, ValueError):
+    """An argument with a value that makes no sense, or methods called in an impossible order."""
+
+
+class FrozenError(TalwegError, AttributeError):
+    """An attempt to change a description (a layer, a loss, a rule) after it was made."""
+
+
+class RunFolderError(TalwegError, OSError):
+    """A run folder that cannot be written, or that is not a run folder."""
+
+
+class UnknownNameError(TalwegError, ValueError):
+    """A name that is in no table; the message suggests the nearest that is.
+
+    >>> raise UnknownNameError("optimizer", "adm", ["adam", "sgd"])
+    Traceback (most recent call last):
+    ...
+    talweg.errors.UnknownNameError: unknown optimizer 'adm': did you mean 'adam'? Known: adam, sgd
+    """
+
+    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
+        names = sorted(set(known))
+        by_lower = {n.lower(): n for n in names}
+        near = difflib.get_close_matches(str(name).lower(), list(by_lower), n=1, cutoff=0.6)
+        hint = f" did you mean {by_lower[near[0]]!r}?" if near else ""
+        super().__init__(f"unknown {kind} {name!r}:{hint} Known: {', '.join(names)}")

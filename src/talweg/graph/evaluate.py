@@ -1,0 +1,85 @@
+"""What a graph means: visit its nodes in order and apply each operation's NumPy meaning.
+
+The reference engine, constant folding and "apply this loss to these arrays" are all this one function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from talweg.errors import GraphError
+from talweg.graph.tensor import BATCH, Array, DType, Tensor, topological_order
+
+NUMPY_DTYPE: dict[DType, str] = {"float": "float32", "int": "int32", "uint": "uint32", "uint8": "uint8", "bool": "bool"}
+
+
+def numpy_dtype(dtype: DType, precision: str = "float32") -> np.dtype[Any]:
+    """The NumPy dtype of a graph's dtype, where `precision` (float32 or float64) stands for `float`."""
+    return np.dtype(precision if dtype == "float" else NUMPY_DTYPE[dtype])
+
+
+Step = tuple[Tensor, Callable[..., Any]]
+
+
+def plan(order: Iterable[Tensor], rows: int, precision: str) -> list[Step]:
+    """For each node of `order` its meaning, with the batch axis `rows` long and `float` as `precision`."""
+
+    def meaning(node: Tensor) -> Callable[..., Any]:
+        if node.op.name in ("input", "state"):
+            return partial(_unfed, node)
+        attributes = {k: _resolve(v, rows, precision) for k, v in node.attributes.items()}
+        if node.op.name == "constant":
+            value = np.asarray(attributes["value"], numpy_dtype(node.dtype, precision))
+            return lambda: value
+        return partial(node.op.meaning, **attributes)
+
+    return [(node, meaning(node)) for node in order]
+
+
+def follow(steps: Sequence[Step], feeds: Mapping[Tensor, Array]) -> dict[Tensor, Array]:
+    """The value of every node of a plan. Infinity and NaN are values like others: nothing is warned of or replaced."""
+    values: dict[Tensor, Array] = dict(feeds)
+    with np.errstate(all="ignore"):
+        for node, meaning in steps:
+            if node not in values:
+                values[node] = np.asarray(meaning(*[values[x] for x in node.inputs]))
+    return values
+
+
+def evaluate(
+    tensors: Iterable[Tensor],
+    feeds: Mapping[Tensor, Array] | None = None,
+    rows: int = 0,
+    precision: str = "float32",
+) -> dict[Tensor, Array]:
+    """The value of every node that `tensors` need.
+
+    feeds: values of inputs and states (and of any other node that is to be taken as given).
+    rows: the length of the batch axis. precision: float32 or float64.
+
+    >>> from talweg.graph import constant
+    >>> x = constant([1.0, 2.0])
+    >>> y = x * x + 1
+    >>> evaluate([y])[y]
+    array([2., 5.], dtype=float32)
+    """
+    return follow(plan(topological_order(tensors), rows, precision), feeds or {})
+
+
+def _unfed(node: Tensor) -> Array:
+    raise GraphError(f"{node.op.name} {node.name!r} was not fed")
+
+
+def _resolve(attribute: Any, rows: int, precision: str) -> Any:
+    """An attribute as NumPy needs it: the batch axis as a number of rows, a dtype as NumPy's."""
+    if attribute is BATCH:
+        return rows
+    if isinstance(attribute, tuple):
+        return tuple(_resolve(a, rows, precision) for a in attribute)
+    if isinstance(attribute, str) and attribute in NUMPY_DTYPE:
+        return numpy_dtype(attribute, precision)
+    return attribute

@@ -1,0 +1,111 @@
+"""A program as text that can be read, and as a diagram (Mermaid or Graphviz)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from talweg.graph.program import Program
+from talweg.graph.tensor import Tensor
+
+
+def to_text(program: Program) -> str:
+    """One line a node: its name, what it is, its shape and dtype.
+
+    Scalars and broadcasts are written into the formulas that use them.
+    """
+    labels, lines = _labels(program), [f"program {program.name}"]
+    leaves = [*program.inputs, *program.states]
+    rows = [(t.op.name + " " + t.name, "", t) for t in leaves]
+    rows += [(labels[n], f"= {_call(n, labels)}", n) for n in program.order if _is_shown(n)]
+    width = max((len(a) for a, _, _ in rows), default=0)
+    middle = max((len(b) for _, b, _ in rows), default=0)
+    lines += [f"  {a:<{width}} {b:<{middle}}  {_type(t)}" for a, b, t in rows]
+    lines += [f"  output {name} = {labels[t]}" for name, t in program.outputs.items()]
+    lines += [f"  update {state.name} <- {labels[t]}" for state, t in program.updates.items()]
+    return "\n".join(lines)
+
+
+def to_mermaid(program: Program) -> str:
+    """The program as a Mermaid flowchart: put it between ```` ```mermaid ```` fences."""
+    names = {node: f"n{i}" for i, node in enumerate([*program.inputs, *program.states, *program.order])}
+    lines = ["flowchart LR"]
+    for node, tag in names.items():
+        if _is_leaf(node) or _is_shown(node):
+            left, right = ("([", "])") if _is_leaf(node) else ("[", "]")
+            lines.append(f'    {tag}{left}"{_caption(node, "<br/>")}"{right}')
+    lines += [f"    {names[a]} --> {names[b]}" for a, b in _edges(program)]
+    lines += [f"    {names[t]} -.->|update| {names[s]}" for s, t in program.updates.items() if t in names]
+    return "\n".join(lines)
+
+
+def to_graphviz(program: Program) -> str:
+    """The program in Graphviz's dot language."""
+    names = {node: f"n{i}" for i, node in enumerate([*program.inputs, *program.states, *program.order])}
+    lines = [f'digraph "{program.name}" {{', "  rankdir=LR; node [shape=box, fontname=Helvetica];"]
+    for node, tag in names.items():
+        if _is_leaf(node) or _is_shown(node):
+            style = ", style=rounded" if _is_leaf(node) else ""
+            lines.append(f'  {tag} [label="{_caption(node, chr(92) + "n")}"{style}];')
+    lines += [f"  {names[a]} -> {names[b]};" for a, b in _edges(program)]
+    lines += [f"  {names[t]} -> {names[s]} [style=dashed, label=update];" for s, t in program.updates.items()]
+    return "\n".join([*lines, "}"])
+
+
+def _is_leaf(node: Tensor) -> bool:
+    return node.op.name in ("input", "state")
+
+
+def _is_shown(node: Tensor) -> bool:
+    return not _is_leaf(node) and node.op.name not in ("constant", "broadcast")
+
+
+def _seen_through(node: Tensor) -> Tensor:
+    """What a broadcast repeats: readers of a graph need not be told of the repetition."""
+    while node.op.name == "broadcast":
+        node = node.inputs[0]
+    return node
+
+
+def _labels(program: Program) -> dict[Tensor, str]:
+    labels: dict[Tensor, str] = {t: t.name for t in (*program.inputs, *program.states)}
+    taken = set(labels.values())
+    for node in program.order:
+        if node in labels:
+            continue
+        if node.op.name == "constant":
+            labels[node] = _value(node)
+        elif node.op.name == "broadcast":
+            labels[node] = labels[node.inputs[0]]
+        else:
+            labels[node] = node.name if node.name and node.name not in taken else f"%{len(labels)}"
+            taken.add(labels[node])
+    return labels
+
+
+def _value(node: Tensor) -> str:
+    value = node.attributes["value"]
+    return f"{value.item():g}" if value.size == 1 else f"constant{list(value.shape)}"
+
+
+def _call(node: Tensor, labels: dict[Tensor, str]) -> str:
+    arguments = [labels[x] for x in node.inputs]
+    arguments += [f"{k}={_brief(v)}" for k, v in node.attributes.items() if k != "dtype"]
+    return f"{node.op.name}({', '.join(arguments)})"
+
+
+def _brief(attribute: Any) -> str:
+    return str(list(attribute)) if isinstance(attribute, tuple) else str(attribute)
+
+
+def _type(t: Tensor) -> str:
+    return f"[{', '.join(map(str, t.shape))}] {t.dtype}"
+
+
+def _caption(node: Tensor, newline: str) -> str:
+    title = node.name if _is_leaf(node) else f"{node.name}{newline}{node.op.name}" if node.name else node.op.name
+    return f"{title}{newline}{_type(node)}"
+
+
+def _edges(program: Program) -> list[tuple[Tensor, Tensor]]:
+    edges = [(_seen_through(x), node) for node in program.order if _is_shown(node) for x in node.inputs]
+    return [(a, b) for a, b in edges if a.op.name != "constant"]

@@ -1,0 +1,5 @@
+"""Passes: graph in, graph out, the same meaning. `talweg.graph.check` runs after each in tests."""
+
+from talweg.passes.simplify import simplify
+
+__all__ = ["simplify"]

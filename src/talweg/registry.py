@@ -1,0 +1,169 @@
+"""Names to things, and things that describe themselves.
+
+A `Registry` is the table behind a string such as ``optimizer="adam"``. A `Described` thing (a layer, a loss, an update
+rule, a schedule, ...) is a dataclass that does not change after it was made and that can be written as JSON and read
+again: its class's name and its fields are all there is to know of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Generic, TypeVar
+
+from talweg.errors import FrozenError, UnknownNameError, UsageError
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """A table of things of one kind, each under one name or several.
+
+    Names are matched exactly first, then without regard to case and underscores, so that ``"Adam"``, ``"adam"``,
+    ``"mean_squared_error"`` and ``"MeanSquaredError"`` all find what they should.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._things: dict[str, T] = {}
+        self._folded: dict[str, str] = {}
+        self._name_of: dict[int, str] = {}
+
+    def register(self, name: str, thing: T, *aliases: str) -> T:
+        for key in (name, *aliases):
+            self._things[key] = thing
+            self._folded[_fold(key)] = key
+        self._name_of[id(thing)] = name
+        return thing
+
+    def get(self, name: str) -> T:
+        """The thing called `name`; raises `UnknownNameError`, suggesting the nearest, where there is none."""
+        if name in self._things:
+            return self._things[name]
+        if _fold(name) in self._folded:
+            return self._things[self._folded[_fold(name)]]
+        raise UnknownNameError(self.kind, name, self._name_of.values())
+
+    def name_of(self, thing: object) -> str | None:
+        """The first name under which `thing` was registered, or None."""
+        return self._name_of.get(id(thing))
+
+    def __iter__(self) -> Iterator[str]:
+        """The first name of each thing, in the order of registration."""
+        return iter(self._name_of.values())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and (name in self._things or _fold(name) in self._folded)
+
+
+def _fold(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
+
+
+def snake_case(class_name: str) -> str:
+    """
+    >>> snake_case("SparseCategoricalCrossentropy"), snake_case("Conv2D"), snake_case("SGD"), snake_case("R2Score")
+    ('sparse_categorical_crossentropy', 'conv2d', 'sgd', 'r2_score')
+    """
+    out = ""
+    for before, char in zip(" " + class_name, class_name, strict=False):
+        out += "_" if char.isupper() and before.islower() or (char.isupper() and before.isdigit() and
+                                                               char != "D") else ""
+        out += char.lower()
+    return out
+
+
+def camel_case(function_name: str) -> str:
+    """
+    >>> camel_case("mean_squared_error")
+    'MeanSquaredError'
+    """
+    return "".join(part.capitalize() for part in function_name.split("_"))
+
+
+def setting(convert: Callable[[Any], Any], default: Any = dataclasses.MISSING) -> Any:
+    """A dataclass field whose value passes through `convert`: ``activation="relu"`` becomes the function."""
+    return dataclasses.field(default=default, metadata={"convert": convert})
+
+
+class Described:
+    """The base of everything that is a description: frozen after `__init__`, written as JSON by `to_config`.
+
+    Subclasses are dataclasses with ``eq=False``: two layers with the same settings are still two layers.
+    """
+
+    registry: ClassVar[Registry[Any]]
+    assignable: ClassVar[frozenset[str]] = frozenset()
+    """The fields that may be assigned later, because nothing was compiled from their value."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            if (convert := field.metadata.get("convert")) is not None:
+                object.__setattr__(self, field.name, convert(getattr(self, field.name)))
+        object.__setattr__(self, "_sealed", True)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if getattr(self, "_sealed", False) and name not in self.assignable:
+            raise FrozenError(
+                f"{type(self).__name__}.{name} cannot be changed after it was made: what was built from it would no "
+                f"longer agree with it. Make another: dataclasses.replace(it, {name}=...)."
+            )
+        object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        changed = ", ".join(f"{k}={_brief(v)}" for k, v in self.settings().items())
+        return f"{type(self).__name__}({changed})"
+
+    def settings(self) -> dict[str, Any]:
+        """The fields whose value is not the default."""
+        fields = dataclasses.fields(self)  # type: ignore[arg-type]
+        values = {f.name: (f, getattr(self, f.name)) for f in fields if f.init}
+        return {
+            name: value for name, (f, value) in values.items()
+            if f.default is dataclasses.MISSING or encode(value) != encode(_converted(f))
+        }
+
+    def to_config(self) -> dict[str, Any]:
+        """This thing as JSON: ``{"class": name, **fields}``. Raises `UsageError` where a field has no JSON form."""
+        return {"class": type(self).__name__, **{name: encode(value) for name, value in self.settings().items()}}
+
+    get_config = to_config  # Keras's name
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Any:
+        """The thing that `to_config` wrote; the class is looked up in this class's registry."""
+        config = dict(config)
+        made = cls.registry.get(config.pop("class")) if "class" in config else cls
+        known = {f.name for f in dataclasses.fields(made)}
+        if unknown := set(config) - known:
+            raise UnknownNameError(f"argument of {made.__name__}", min(unknown), known)
+        return made(**config)
+
+
+def _converted(field: dataclasses.Field[Any]) -> Any:
+    convert = field.metadata.get("convert")
+    return convert(field.default) if convert else field.default
+
+
+def _brief(value: Any) -> str:
+    return getattr(value, "__name__", None) or repr(value)
+
+
+def encode(value: Any) -> Any:
+    """`value` as JSON would hold it. Functions become the name under which they are registered."""
+    if isinstance(value, Described):
+        return value.to_config()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [encode(v) for v in value]
+    if isinstance(value, Mapping):
+        return {str(k): encode(v) for k, v in value.items()}
+    if hasattr(value, "tolist"):  # NumPy arrays and scalars
+        return value.tolist()
+    if name := getattr(value, "registered_name", None):
+        return name
+    raise UsageError(
+        f"{value!r} cannot be saved: it has no name. Register it first, for instance with "
+        "talweg.activations.register('my_activation', function)."
+    )

@@ -1,0 +1,49 @@
+"""Settings that every test runs under, and the fixtures of support.py."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+# pytest runs several workers; a pool of BLAS threads in each would have them fight for the same cores.
+# Set before NumPy is imported: it is read once.
+for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(pool, "1")
+os.environ.setdefault("MPLBACKEND", "Agg")  # no window, also where there is a display
+
+import hypothesis
+import pytest
+import support
+
+# Programs that tests start see the tree under test, as the tests themselves do (`pythonpath` in pyproject.toml).
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(support.ROOT / "src"), os.environ.get("PYTHONPATH")])
+)
+
+# No deadline and no check of slowness: how busy a machine is must not decide a test.
+hypothesis.settings.register_profile(
+    "talweg", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.register_profile("talweg-ci", hypothesis.settings.get_profile("talweg"), derandomize=True)
+hypothesis.settings.load_profile("talweg-ci" if os.environ.get("CI") else "talweg")
+
+
+@pytest.fixture(scope="session")
+def oracle() -> Callable[[str], ModuleType]:
+    return support.oracle
+
+
+@pytest.fixture
+def mnist_folder(monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = support.mnist_folder()
+    monkeypatch.setenv("TALWEG_DATA", str(folder))
+    return folder
+
+
+@pytest.fixture
+def fashion_mnist_folder(monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = support.data_folder("fashion-mnist")
+    monkeypatch.setenv("TALWEG_DATA", str(folder))
+    return folder
