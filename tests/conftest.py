@@ -13,19 +13,16 @@ for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(pool, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")  # no window, also where there is a display
 
-import hypothesis
-import pytest
-import support
+import hypothesis  # noqa: E402
+import pytest  # noqa: E402
 
-# Programs that tests start see the tree under test, as the tests themselves do (`pythonpath` in pyproject.toml).
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [str(support.ROOT / "src"), os.environ.get("PYTHONPATH")])
-)
+import support  # noqa: E402
+
+# Programs that tests start see the tree under test, as the tests themselves do (pyproject.toml: pythonpath).
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(support.ROOT / "src"), os.environ.get("PYTHONPATH")]))
 
 # No deadline and no check of slowness: how busy a machine is must not decide a test.
-hypothesis.settings.register_profile(
-    "talweg", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
+hypothesis.settings.register_profile("talweg", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.register_profile("talweg-ci", hypothesis.settings.get_profile("talweg"), derandomize=True)
 hypothesis.settings.load_profile("talweg-ci" if os.environ.get("CI") else "talweg")
 

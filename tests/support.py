@@ -38,9 +38,7 @@ def data_folder(name: str) -> Path:
     """
     root = Path(os.environ.get("TALWEG_DATA") or ROOT.parent / "shared" / "data").resolve()
     if not (root / name / "train-images-idx3-ubyte.gz").is_file():
-        pytest.skip(
-            f"no {name} in {root}: set TALWEG_DATA to a folder with {name}/train-images-idx3-ubyte.gz and the rest"
-        )
+        pytest.skip(f"no {name} in {root}: set TALWEG_DATA to a folder with {name}/train-images-idx3-ubyte.gz ...")
     return root
 
 

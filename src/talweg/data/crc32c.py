@@ -47,10 +47,10 @@ def crc32c(data: bytes | bytearray | memoryview) -> int:
     # Leading zeros do not move a register that is zero. So start it at zero, put the usual start of all ones
     # into the first four bytes instead, and fill up the first block in front.
     size = -(-len(data) // _BLOCK) * _BLOCK
-    blocks = np.zeros(size, np.uint8)
-    blocks[size - len(data) :] = np.frombuffer(data, np.uint8)
-    blocks[size - len(data) : size - len(data) + 4] ^= 0xFF
-    blocks = blocks.reshape(-1, _BLOCK)
+    padded = np.zeros(size, np.uint8)
+    padded[size - len(data) :] = np.frombuffer(data, np.uint8)
+    padded[size - len(data) : size - len(data) + 4] ^= 0xFF
+    blocks = padded.reshape(-1, _BLOCK)
 
     register = 0
     first, second, third, fourth = _first_rows()
@@ -84,8 +84,10 @@ def masked_crc32c(data: bytes | bytearray | memoryview) -> int:
 
     A checksum of bytes that contain their own checksum is always the same; the mask prevents that.
 
-    >>> hex(masked_crc32c(b"foo"))
-    '0xebe8c986'
+    The first twelve bytes of every TensorBoard file are the number 24 and this:
+
+    >>> masked_crc32c((24).to_bytes(8, "little")).to_bytes(4, "little").hex()
+    'a37f4b22'
     """
     crc = crc32c(data)
     return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF

@@ -35,7 +35,8 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> NDArray[np.f
     classes = int(num_classes) if num_classes else int(labels.max()) + 1
     if labels.size and not 0 <= labels.min() <= labels.max() < classes:
         raise DataError(
-            f"x: expected class numbers from 0 to {classes - 1}, but they go from {labels.min()} to {labels.max()}; "
+            f"x: expected class numbers from 0 to {classes - 1}, but they go from {labels.min()} to "
+            f"{labels.max()}; "
             "renumber them or raise num_classes"
         )
     one_hot = np.zeros((labels.size, classes))
@@ -44,7 +45,7 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> NDArray[np.f
 
 
 def normalize(x: ArrayLike, axis: int = -1, order: float = 2) -> NDArray[Any]:
-    """Divides vectors along `axis` by their norm: x / ‖x‖; the zero vector stays zero. As `keras.utils.normalize`.
+    """Divides vectors along `axis` by their norm, x / ‖x‖, as `keras.utils.normalize`; zero stays zero.
 
     `order` is that of the norm: 2 the Euclidean length, 1 the sum of absolute values, `np.inf` the largest.
 

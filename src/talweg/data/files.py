@@ -54,7 +54,7 @@ class UntrustedFile:
     `capacity` is the most bytes that the file can turn out to hold.
     """
 
-    def __init__(self, path: Path, form: str, stream: IO[bytes], capacity: int) -> None:
+    def __init__(self, path: Path, form: str, stream: IO[bytes] | gzip.GzipFile, capacity: int) -> None:
         self.path, self.form, self.capacity = path, form, capacity
         self.position = 0
         self._stream = stream
@@ -98,9 +98,7 @@ class UntrustedFile:
 
 
 @contextmanager
-def open_untrusted(
-    path: str | os.PathLike[str], form: str, *, max_bytes: int = MAX_BYTES
-) -> Iterator[UntrustedFile]:
+def open_untrusted(path: str | os.PathLike[str], form: str, *, max_bytes: int = MAX_BYTES) -> Iterator[UntrustedFile]:
     """Opens a file, gzipped (told by its first two bytes, not by its name) or plain."""
     path = existing_file(path, form)
     size = path.stat().st_size

@@ -15,13 +15,12 @@ import gzip
 import math
 import os
 import struct
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from talweg.data.files import MAX_BYTES, corrupt, open_untrusted, written_whole
+from talweg.data.files import MAX_BYTES, UntrustedFile, corrupt, open_untrusted, written_whole
 from talweg.errors import DataError
 
 _TYPES: dict[int, str] = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -42,21 +41,25 @@ def read_idx(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> NDA
     ...     read_idx(path)
     array([3, 1, 4], dtype=uint8)
     """
-    form = "an IDX file"
-    with open_untrusted(path, form, max_bytes=max_bytes) as file:
-        zero, code, axes = struct.unpack(">HBB", file.read(4, "form"))
-        if zero != 0 or code not in _TYPES or axes > _MOST_AXES:
-            raise corrupt(
-                Path(path),
-                f"an IDX file, which starts with two zero bytes, a type among {sorted(_TYPES)} and at most "
-                f"{_MOST_AXES} axes",
-                f"it starts with bytes {struct.pack('>HBB', zero, code, axes).hex(' ')}",
-            )
-        shape = struct.unpack(f">{axes}I", file.read(4 * axes, "axis sizes"))
-        dtype = np.dtype(_TYPES[code])
-        data = file.read(math.prod(shape) * dtype.itemsize, f"numbers (shape {shape}, {dtype.name})")
-        if not file.at_end():
-            raise corrupt(Path(path), f"{form} that ends after its {len(data):,} bytes of numbers", "it goes on")
+    with open_untrusted(path, "an IDX file", max_bytes=max_bytes) as file:
+        return parse_idx(file)
+
+
+def parse_idx(file: UntrustedFile) -> NDArray[Any]:
+    """The array in an open IDX file; see `read_idx`."""
+    zero, code, axes = struct.unpack(">HBB", file.read(4, "form"))
+    if zero != 0 or code not in _TYPES or axes > _MOST_AXES:
+        raise corrupt(
+            file.path,
+            f"an IDX file, which starts with two zero bytes, a type among {sorted(_TYPES)} and at most "
+            f"{_MOST_AXES} axes",
+            f"it starts with bytes {struct.pack('>HBB', zero, code, axes).hex(' ')}",
+        )
+    shape = struct.unpack(f">{axes}I", file.read(4 * axes, "axis sizes"))
+    dtype = np.dtype(_TYPES[code])
+    data = file.read(math.prod(shape) * dtype.itemsize, f"numbers (shape {shape}, {dtype.name})")
+    if not file.at_end():
+        raise corrupt(file.path, f"an IDX file that ends after {len(data):,} bytes of numbers", "it goes on")
     return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 
@@ -69,7 +72,8 @@ def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
     code = _CODES.get(array.dtype.newbyteorder(">").str.replace("|", ">"))
     if code is None or array.ndim > _MOST_AXES or any(size >= 2**32 for size in array.shape):
         raise DataError(
-            f"array: IDX holds uint8, int8, int16, int32, float32 and float64 with sizes below 2**32, but the "
+            "array: IDX holds uint8, int8, int16, int32, float32 and float64 with sizes below 2**32, but "
+            "the "
             f"array is {array.dtype} of shape {array.shape}; convert it with .astype"
         )
     header = struct.pack(f">HBB{array.ndim}I", 0, code, array.ndim, *array.shape)

@@ -43,8 +43,8 @@ def read_image_folder(
 ) -> ImageFolder:
     """Reads ``path/<class>/<picture>``; classes are numbered in the order of their names.
 
-    size: (height, width) to which pictures are resized (bilinear, without keeping proportions). Without it all
-    must have the same size already.
+    size: (height, width) to which pictures are resized (bilinear, without keeping proportions). Without it
+    all must have the same size already.
     grayscale: True for one channel, False for three; None takes one if every picture is grey, and says so.
 
     Raises `DataError` if there are no classes or pictures, sizes differ, or all would take more than 4 GiB;
@@ -55,7 +55,10 @@ def read_image_folder(
         raise DataError(f"{root}: expected a folder with one folder of pictures for each class, but it is no folder")
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not folders:
-        raise DataError(f"{root}: expected one folder for each class, but there are none; put the pictures of a class into a folder with its name")
+        raise DataError(
+            f"{root}: expected one folder for each class, but there are none; put the pictures of a class "
+            "into a folder with its name"
+        )
     notes: list[str] = []
     files: list[Path] = []
     labels: list[int] = []
@@ -63,7 +66,11 @@ def read_image_folder(
         found = _pictures(folder, notes)
         if not found:
             inside = [p.name for p in sorted(folder.iterdir()) if p.is_dir()][:3]
-            hint = f"; it holds folders ({', '.join(inside)}): give {folder} itself if those are the classes" if inside else ""
+            hint = (
+                f"; it holds folders ({', '.join(inside)}): give {folder} itself if those are the classes"
+                if inside
+                else ""
+            )
             raise DataError(f"{folder}: expected pictures of the class {folder.name!r}, but there are none{hint}")
         files += found
         labels += [label] * len(found)
@@ -77,7 +84,7 @@ def read_image_folder(
 def read_images(
     path: str | os.PathLike[str], size: tuple[int, int] | None = None, grayscale: bool | None = None
 ) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """One picture, or all pictures directly in a folder, for prediction: (n, height, width, channels) and names.
+    """One picture, or all pictures directly in a folder, for prediction: (n, height, width, channels), names.
 
     Errors as `read_image_folder`.
     """
@@ -101,7 +108,9 @@ def _pictures(folder: Path, notes: list[str]) -> list[Path]:
     pictures = [p for p in entries if p.suffix.lower() in SUFFIXES and p.is_file()]
     others = [p.name for p in entries if p not in set(pictures)]
     if pictures and others:
-        notes.append(f"In {folder.name}, {len(others)} entries that are no pictures were left out: {', '.join(others[:3])}.")
+        notes.append(
+            f"In {folder.name}, {len(others)} entries that are no pictures were left out: {', '.join(others[:3])}."
+        )
     return pictures
 
 
@@ -114,7 +123,10 @@ def _stack(
     headers = [_header(file) for file in files]
     if grayscale is None:
         grayscale = all(mode in _GREY_MODES for mode, _ in headers)
-        notes.append(f"Pictures are read with {'one channel: all are grey' if grayscale else 'three channels: some have colour'}.")
+        notes.append(
+            "Pictures are read with "
+            f"{'one channel: all are grey' if grayscale else 'three channels: some have colour'}."
+        )
     sizes = [shape for _, shape in headers]
     if size is None:
         _check_same_size(files, sizes)
@@ -123,7 +135,10 @@ def _stack(
     height, width = size or sizes[0]
     shape = (len(files), height, width, 1 if grayscale else 3)
     if (needed := int(np.prod(shape, dtype=object))) > MAX_BYTES:
-        raise DataError(f"{files[0].parent}: {len(files)} pictures of {height} x {width} take {needed:,} bytes, more than {MAX_BYTES:,}; give a smaller size")
+        raise DataError(
+            f"{files[0].parent}: {len(files)} pictures of {height} x {width} take {needed:,} bytes, more "
+            f"than {MAX_BYTES:,}; give a smaller size"
+        )
     images = np.empty(shape, np.uint8)
     for i, file in enumerate(files):
         images[i] = _pixels(file, (height, width), grayscale)
@@ -137,7 +152,8 @@ def _check_same_size(files: list[Path], sizes: Iterable[tuple[int, int]]) -> Non
     if len(first) > 1:
         (a, file_a), (b, file_b) = list(first.items())[:2]
         raise DataError(
-            f"size: expected pictures of one size, but there are {len(first)} sizes: {file_a} is {a[0]} x {a[1]} and "
+            f"size: expected pictures of one size, but there are {len(first)} sizes: {file_a} is {a[0]} x "
+            f"{a[1]} and "
             f"{file_b} is {b[0]} x {b[1]} (height x width). Give size=(height, width) to resize them."
         )
 
@@ -149,8 +165,15 @@ def _header(file: Path) -> tuple[str, tuple[int, int]]:
     with _opened(file) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
-            raise DataError(f"{file}: {width} x {height} pixels are more than the {MAX_PIXELS:,} that are read; make it smaller")
-        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # EXIF "Orientation": those four lie on their side
+            raise DataError(
+                f"{file}: {width} x {height} pixels are more than the {MAX_PIXELS:,} that are read; make it smaller"
+            )
+        turned = image.getexif().get(0x0112, 1) in (
+            5,
+            6,
+            7,
+            8,
+        )  # EXIF "Orientation": those four lie on their side
         mode = image.mode
         if mode == "P":  # a palette may hold greys only
             palette = Image.Image.getpalette(image) or []
@@ -199,6 +222,15 @@ class _opened:
 
         if isinstance(error, PermissionError | DataError):
             return
-        damage = (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, OverflowError, Image.DecompressionBombError)
+        damage = (
+            OSError,
+            ValueError,
+            SyntaxError,
+            EOFError,
+            IndexError,
+            TypeError,
+            OverflowError,
+            Image.DecompressionBombError,
+        )
         if isinstance(error, damage):  # Pillow's decoders raise all of these for damaged files
             raise corrupt(self.file, "a picture", f"decoding it failed ({error})") from error

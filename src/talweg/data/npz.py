@@ -69,7 +69,8 @@ def _array(path: Path, member: str, data: bytes) -> NDArray[Any]:
         raise corrupt(path, f"an array in NumPy's form under the name {member!r}", str(error)) from error
     if dtype.hasobject:
         raise DataError(
-            f"{path}: the array {member!r} holds Python objects ({dtype}), which are stored as pickles, and a "
+            f"{path}: the array {member!r} holds Python objects ({dtype}), which are stored as pickles, "
+            "and a "
             "pickle can run any program: Talweg never reads one. Save it as numbers or as text (dtype 'U')."
         )
     body = data[stream.tell() :]
@@ -82,4 +83,4 @@ def _array(path: Path, member: str, data: bytes) -> NDArray[Any]:
     if not body:  # frombuffer refuses empty buffers
         return np.empty(shape, dtype)
     order = "F" if fortran_order else "C"
-    return np.frombuffer(bytearray(body), dtype).reshape(shape, order=order)  # type: ignore[call-overload, no-any-return]
+    return np.frombuffer(bytearray(body), dtype).reshape(shape, order=order)  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""Data from a rule that is given as a Python function: the rule is known, so what is learned can be judged."""
+"""Data from a rule that is a Python function: the rule is known, so what is learned can be judged."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ def from_rule(
 ) -> tuple[NDArray[np.float32], NDArray[Any]]:
     """n rows drawn evenly within `bounds`, and what the rule says of each.
 
-    rule: takes one number for each input column, so ``lambda x1, x2: …`` makes two columns. A rule that returns
-    floats makes values to be predicted, y float32 (n,); one that returns bool or int makes classes, y int64 (n,).
+    rule: takes one number for each input column, so ``lambda x1, x2: …`` makes two columns. A rule that
+    returns floats makes values to be predicted, y float32 (n,); one that returns bool or int makes classes,
+    y int64 (n,).
     bounds: (low, high) for every column, or a sequence with such a pair for each.
     noise: a standard deviation. For values it is that of a normal error added to y; for classes that of one
     added to x *after* the rule has spoken, which blurs the border between the classes.
@@ -43,7 +44,9 @@ def from_rule(
     ((100, 1), (100,), dtype('float32'))
     """
     if n < 1 or not (noise >= 0 and np.isfinite(noise)) or seed < 0:
-        raise UsageError(f"expected n of 1 or more, noise and seed of 0 or more, but got n={n}, noise={noise}, seed={seed}")
+        raise UsageError(
+            f"expected n of 1 or more, noise and seed of 0 or more, but got n={n}, noise={noise}, seed={seed}"
+        )
     limits = _limits(rule, bounds)
     random = np.random.Generator(np.random.Philox(seed))
     x = random.uniform(limits[:, 0], limits[:, 1], (n, len(limits))).astype(np.float32)
@@ -62,7 +65,8 @@ def _limits(rule: Callable[..., Any], bounds: Bounds | Sequence[Bounds]) -> NDAr
     if limits.ndim != 2 or limits.shape[1] != 2 or columns not in (None, len(limits)):
         takes = "any number of columns" if columns is None else f"{columns} column(s)"
         raise UsageError(
-            f"bounds: the rule takes {takes}; expected (low, high) for all of them or one such pair for each, "
+            f"bounds: the rule takes {takes}; expected (low, high) for all of them or one such pair for "
+            "each, "
             f"but got {bounds!r}"
         )
     if not np.isfinite(limits).all() or not (limits[:, 0] < limits[:, 1]).all():
@@ -94,7 +98,8 @@ def _apply(rule: Callable[..., Any], x: NDArray[np.float64]) -> NDArray[Any]:
             raise UsageError(f"rule: it failed for row {i}, inputs {row.tolist()}: {error!r}") from error
         if results[-1].shape != () or results[-1].dtype.kind not in "biuf":
             raise DataError(
-                f"rule: expected one number or truth value for a row, but for inputs {row.tolist()} it returned "
+                f"rule: expected one number or truth value for a row, but for inputs {row.tolist()} it "
+                "returned "
                 f"{results[-1].tolist()!r}"
             )
     y = np.array(results)  # one float among integers makes all of them floats: values, not classes
@@ -102,12 +107,15 @@ def _apply(rule: Callable[..., Any], x: NDArray[np.float64]) -> NDArray[Any]:
         bad = ~np.isfinite(y)
         if bad.any():
             i = int(bad.argmax())
-            raise DataError(f"rule: expected finite values, but for inputs {x[i].tolist()} it returned {y[i]}; narrow the bounds")
+            raise DataError(
+                f"rule: expected finite values, but for inputs {x[i].tolist()} it returned {y[i]}; narrow the bounds"
+            )
         return y
     if y.min() < 0:
         i = int(y.argmin())
         raise DataError(
-            f"rule: whole numbers are classes and must be 0, 1, 2, …, but for inputs {x[i].tolist()} it returned {y[i]}. "
+            f"rule: whole numbers are classes and must be 0, 1, 2, …, but for inputs {x[i].tolist()} it "
+            f"returned {y[i]}. "
             "Return a float for a value to be predicted, or a condition such as x > 0 for two classes."
         )
     return y.astype(np.int64)

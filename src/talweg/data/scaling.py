@@ -59,7 +59,7 @@ class Scaling:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Scaling:
-        """The scaling that `to_config` described. Raises `DataError` if the description does not fit together."""
+        """The scaling that `to_config` described. Raises `DataError` if it does not fit together."""
         try:
             method, shape = str(config["method"]), tuple(int(size) for size in config["shape"])
             offset, scale = (tuple(float(v) for v in config[key]) for key in ("offset", "scale"))
@@ -67,7 +67,8 @@ class Scaling:
             raise DataError(f"config: expected what Scaling.to_config gives, but {error!r} came up") from error
         if not len(offset) == len(scale) == int(np.prod(shape)) or not np.isfinite(offset + scale).all() or 0 in scale:
             raise DataError(
-                f"config: a scaling of shape {shape} needs that many finite offsets and non-zero scales, but has "
+                f"config: a scaling of shape {shape} needs that many finite offsets and non-zero scales, "
+                "but has "
                 f"{len(offset)} and {len(scale)}"
             )
         return cls(method, shape, offset, scale)

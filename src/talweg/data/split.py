@@ -42,7 +42,8 @@ def train_test_split(
     validation = _rows_of("validation_size", validation_size, rows) if validation_size else 0
     if test + validation >= rows:
         raise UsageError(
-            f"test_size={test_size}, validation_size={validation_size}: they take {test + validation} of {rows} rows "
+            f"test_size={test_size}, validation_size={validation_size}: they take {test + validation} of "
+            f"{rows} rows "
             "and leave none for training; make them smaller"
         )
     labels = None
@@ -65,7 +66,9 @@ def _common_length(arrays: tuple[Any, ...]) -> int:
         raise UsageError("train_test_split: expected at least one array to split, but got none")
     lengths = [len(array) for array in arrays]
     if len(set(lengths)) != 1:
-        raise ShapeError(f"arrays: expected as many rows in each, but they have {lengths}; rows belong together by number")
+        raise ShapeError(
+            f"arrays: expected as many rows in each, but they have {lengths}; rows belong together by number"
+        )
     if lengths[0] < 2:
         raise DataError(f"arrays: expected at least 2 rows to split, but got {lengths[0]}")
     return lengths[0]
@@ -97,15 +100,21 @@ def _check_classes(labels: Any, parts: dict[str, int]) -> None:
     if counts.min() < len(used):
         small = {str(c): int(n) for c, n in zip(classes, counts, strict=True) if n < len(used)}
         listed = ", ".join(f"{name!r} has {n}" for name, n in list(small.items())[:5])
-        hint = f"; {len(small)} classes are that small: is this a number to be predicted and not a class?" if len(small) > 5 else ""
+        hint = (
+            f"; {len(small)} classes are that small: is this a number to be predicted and not a class?"
+            if len(small) > 5
+            else ""
+        )
         raise DataError(
-            f"stratify: each class needs at least {len(used)} rows, one for each part, but class {listed}{hint}. "
+            f"stratify: each class needs at least {len(used)} rows, one for each part, but class "
+            f"{listed}{hint}. "
             "Collect more, drop or merge such classes, or split without stratify."
         )
     for name, size in used.items():
         if size < len(classes):
             raise DataError(
-                f"stratify: the {name} part has {size} rows for {len(classes)} classes, so some would be missing "
+                f"stratify: the {name} part has {size} rows for {len(classes)} classes, so some would be "
+                "missing "
                 "from it; make it larger, or split without stratify"
             )
 

@@ -54,14 +54,12 @@ def _check(file: UntrustedFile, data: bytes | bytearray, what: str) -> None:
         raise corrupt(file.path, f"the checksum of {what} to be {stored:#010x}", f"it is {actual:#010x}")
 
 
-def write_tfrecord(
-    path: str | os.PathLike[str], records: Iterable[bytes], *, compression: str | None = None
-) -> None:
+def write_tfrecord(path: str | os.PathLike[str], records: Iterable[bytes], *, compression: str | None = None) -> None:
     """Writes byte strings as a TFRecord file, which appears whole or not at all.
 
     `compression` is ``"GZIP"`` (TensorFlow's name for it; also assumed if the name ends in ``.gz``) or None.
     """
-    zipped = compression is not None and compression.upper() == "GZIP" or str(path).endswith(".gz")
+    zipped = (compression is not None and compression.upper() == "GZIP") or str(path).endswith(".gz")
     with written_whole(path) as file:
         target = gzip.GzipFile(fileobj=file, mode="wb", mtime=0) if zipped else file
         for record in records:

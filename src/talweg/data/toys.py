@@ -42,7 +42,7 @@ def or_(n: int = 4, noise: float = 0.0, seed: int = 0) -> Points:
 
 
 def xor(n: int = 4, noise: float = 0.0, seed: int = 0) -> Points:
-    """Exclusive or: class 1 where the inputs differ. No single neuron can learn it: no line parts the classes.
+    """Exclusive or: class 1 where the inputs differ. No line parts the classes: one neuron cannot learn it.
 
     Source: Minsky & Papert, "Perceptrons", 1969.
 
@@ -89,7 +89,9 @@ def line(
 
 
 def circles(n: int = 500, noise: float = 0.05, seed: int = 0, *, factor: float = 0.5) -> Points:
-    """Class 0 on a circle of radius 1, class 1 on one of radius `factor` inside it (scikit-learn's `make_circles`).
+    """Class 0 on a circle of radius 1, class 1 on one of radius `factor` inside it.
+
+    Source: scikit-learn's `make_circles`.
 
     >>> x, y = circles(n=100, noise=0.0)
     >>> np.unique(np.hypot(*x[y == 1].T).round(3)).tolist()
@@ -139,7 +141,8 @@ def gaussians(n: int = 500, noise: float = 1.0, seed: int = 0, *, classes: int =
 def spiral(n: int = 500, noise: float = 0.1, seed: int = 0, *, classes: int = 2, turns: float = 1.75) -> Points:
     """Arms wound around each other, from the centre to radius 5 in `turns` turns: hard for a small network.
 
-    Point i of an arm's m lies at radius 5 i/m and angle 2π (turns · i/m + arm/classes), as in TensorFlow Playground.
+    Point i of an arm's m lies at radius 5 i/m and angle 2π (turns · i/m + arm/classes).
+    Source: TensorFlow Playground, which has two arms.
 
     >>> x, y = spiral(n=90, classes=3)
     >>> x.shape, np.bincount(y).tolist()

@@ -6,7 +6,7 @@ The interface asks for nothing of Python between two steps, so an engine may run
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from talweg.errors import UsageError
 from talweg.graph import Array, Program
@@ -41,8 +41,8 @@ class Session(ABC):
         """
 
     @abstractmethod
-    def states(self) -> dict[str, Array]:
-        """A copy of every state, by name."""
+    def states(self, names: Iterable[str] | None = None) -> dict[str, Array]:
+        """A copy of the states named (of all by default), by name."""
 
     @abstractmethod
     def load(self, states: Mapping[str, Array]) -> None:

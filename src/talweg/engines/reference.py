@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -32,7 +32,10 @@ class Reference(Engine):
         return ReferenceSession(simplify(program), states, self.precision)
 
     def trace(
-        self, program: Program, data: Mapping[str, Array], states: Mapping[str, Array],
+        self,
+        program: Program,
+        data: Mapping[str, Array],
+        states: Mapping[str, Array],
         settings: Mapping[str, Array] | None = None,
     ) -> dict[str, Array]:
         """One step on all rows of `data`, answering the value of every named tensor: the glass box.
@@ -54,7 +57,9 @@ class ReferenceSession(Session):
         self._states: dict[Tensor, Array] = {}
         self._plans: dict[int, list[Step]] = {}
         if missing := [s.name for s in program.states if s.name not in states]:
-            raise UsageError(f"program {program.name!r} has states without a first value: {', '.join(missing)}")
+            raise UsageError(
+                f"program {program.name!r} has states without a first value: {', '.join(missing)}"
+            )
         self.load(states)
 
     def run(
@@ -74,10 +79,13 @@ class ReferenceSession(Session):
         rowwise = {name for name, t in self.program.outputs.items() if t.shape and t.shape[0] is BATCH}
         return {
             name: np.concatenate([p[name] for p in pieces]) if name in rowwise else pieces[-1][name]
-            for name in self.program.outputs if pieces
+            for name in self.program.outputs
+            if pieces
         }
 
-    def step(self, data: Mapping[str, Array], rows: Array, settings: Mapping[str, Array]) -> dict[Tensor, Array]:
+    def step(
+        self, data: Mapping[str, Array], rows: Array, settings: Mapping[str, Array]
+    ) -> dict[Tensor, Array]:
         """The value of every node for the given rows. The states are not changed."""
         given = {name: data[name][rows] for name in batched_inputs(self.program)} | dict(settings)
         if missing := [x.name for x in self.program.inputs if x.name not in given]:
@@ -87,8 +95,9 @@ class ReferenceSession(Session):
         feeds = {x: self._as(x, given[x.name]) for x in self.program.inputs}
         return follow(self._plans[len(rows)], feeds | self._states)
 
-    def states(self) -> dict[str, Array]:
-        return {state.name: value.copy() for state, value in self._states.items()}
+    def states(self, names: Iterable[str] | None = None) -> dict[str, Array]:
+        wanted = None if names is None else set(names)
+        return {s.name: v.copy() for s, v in self._states.items() if wanted is None or s.name in wanted}
 
     def load(self, states: Mapping[str, Array]) -> None:
         for state in self.program.states:

@@ -14,7 +14,13 @@ import numpy as np
 from talweg.errors import GraphError
 from talweg.graph.tensor import BATCH, Array, DType, Tensor, topological_order
 
-NUMPY_DTYPE: dict[DType, str] = {"float": "float32", "int": "int32", "uint": "uint32", "uint8": "uint8", "bool": "bool"}
+NUMPY_DTYPE: dict[DType, str] = {
+    "float": "float32",
+    "int": "int32",
+    "uint": "uint32",
+    "uint8": "uint8",
+    "bool": "bool",
+}
 
 
 def numpy_dtype(dtype: DType, precision: str = "float32") -> np.dtype[Any]:
@@ -29,7 +35,7 @@ def plan(order: Iterable[Tensor], rows: int, precision: str) -> list[Step]:
     """For each node of `order` its meaning, with the batch axis `rows` long and `float` as `precision`."""
 
     def meaning(node: Tensor) -> Callable[..., Any]:
-        if node.op.name in ("input", "state"):
+        if node.is_leaf:
             return partial(_unfed, node)
         attributes = {k: _resolve(v, rows, precision) for k, v in node.attributes.items()}
         if node.op.name == "constant":

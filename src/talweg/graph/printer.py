@@ -30,8 +30,8 @@ def to_mermaid(program: Program) -> str:
     names = {node: f"n{i}" for i, node in enumerate([*program.inputs, *program.states, *program.order])}
     lines = ["flowchart LR"]
     for node, tag in names.items():
-        if _is_leaf(node) or _is_shown(node):
-            left, right = ("([", "])") if _is_leaf(node) else ("[", "]")
+        if node.is_leaf or _is_shown(node):
+            left, right = ("([", "])") if node.is_leaf else ("[", "]")
             lines.append(f'    {tag}{left}"{_caption(node, "<br/>")}"{right}')
     lines += [f"    {names[a]} --> {names[b]}" for a, b in _edges(program)]
     lines += [f"    {names[t]} -.->|update| {names[s]}" for s, t in program.updates.items() if t in names]
@@ -43,20 +43,16 @@ def to_graphviz(program: Program) -> str:
     names = {node: f"n{i}" for i, node in enumerate([*program.inputs, *program.states, *program.order])}
     lines = [f'digraph "{program.name}" {{', "  rankdir=LR; node [shape=box, fontname=Helvetica];"]
     for node, tag in names.items():
-        if _is_leaf(node) or _is_shown(node):
-            style = ", style=rounded" if _is_leaf(node) else ""
+        if node.is_leaf or _is_shown(node):
+            style = ", style=rounded" if node.is_leaf else ""
             lines.append(f'  {tag} [label="{_caption(node, chr(92) + "n")}"{style}];')
     lines += [f"  {names[a]} -> {names[b]};" for a, b in _edges(program)]
     lines += [f"  {names[t]} -> {names[s]} [style=dashed, label=update];" for s, t in program.updates.items()]
     return "\n".join([*lines, "}"])
 
 
-def _is_leaf(node: Tensor) -> bool:
-    return node.op.name in ("input", "state")
-
-
 def _is_shown(node: Tensor) -> bool:
-    return not _is_leaf(node) and node.op.name not in ("constant", "broadcast")
+    return not node.is_leaf and node.op.name not in ("constant", "broadcast")
 
 
 def _seen_through(node: Tensor) -> Tensor:
@@ -102,7 +98,9 @@ def _type(t: Tensor) -> str:
 
 
 def _caption(node: Tensor, newline: str) -> str:
-    title = node.name if _is_leaf(node) else f"{node.name}{newline}{node.op.name}" if node.name else node.op.name
+    title = (
+        node.name if node.is_leaf else f"{node.name}{newline}{node.op.name}" if node.name else node.op.name
+    )
     return f"{title}{newline}{_type(node)}"
 
 

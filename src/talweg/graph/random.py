@@ -61,8 +61,8 @@ class RandomStream:
     True
     """
 
-    def __init__(self, seed: int, stream: int) -> None:
-        self._key, self._stream, self._step = key_of(seed), stream, 0
+    def __init__(self, seed: int, stream: int, step: int = 0) -> None:
+        self._key, self._stream, self._step = key_of(seed), stream, step
 
     def uniform(self, shape: Sequence[int]) -> Array:
         """Uniform on [0, 1), float64."""

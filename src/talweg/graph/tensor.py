@@ -53,13 +53,17 @@ class Tensor:
     def rank(self) -> int:
         return len(self.shape)
 
+    @property
+    def is_leaf(self) -> bool:
+        return self.op.name in ("input", "state")
+
     def named(self, name: str) -> Tensor:
-        """The same tensor under a name, by which an engine can be asked for its value. Use it instead of this one."""
-        return replace(self, name=name)
+        """The same tensor under a name, by which an engine can be asked for its value. Inputs and states keep theirs."""
+        return self if self.is_leaf else replace(self, name=name)
 
     def written_as(self, function: str, *arguments: Tensor) -> Tensor:
         """The same tensor, remembering that ``function(arguments)`` wrote it: a loss can then see through a softmax."""
-        return replace(self, origin=Origin(function, arguments))
+        return self if self.is_leaf else replace(self, origin=Origin(function, arguments))
 
     def __repr__(self) -> str:
         return f"<{self.name or self.op.name} {list(self.shape)} {self.dtype}>"
@@ -149,7 +153,9 @@ def same_shape(*inputs: Tensor, **_: Any) -> Shape:
 def same_dtype(*inputs: Tensor, **_: Any) -> DType:
     """The dtype rule of most operations: all operands alike."""
     if any(x.dtype != inputs[0].dtype for x in inputs[1:]):
-        raise GraphError(f"operands have different dtypes: {', '.join(x.dtype for x in inputs)}; cast one of them")
+        raise GraphError(
+            f"operands have different dtypes: {', '.join(x.dtype for x in inputs)}; cast one of them"
+        )
     return inputs[0].dtype
 
 
@@ -205,7 +211,9 @@ def constant(value: Any, dtype: DType | None = None) -> Tensor:
         if array.dtype.kind not in kinds:
             raise GraphError(f"a constant must be numbers; got {value!r} of dtype {array.dtype}")
         dtype = kinds[array.dtype.kind]
-    kept = np.array(array, dtype={"float": "f8", "int": "i4", "uint": "u4", "uint8": "u1", "bool": "?"}[dtype])
+    kept = np.array(
+        array, dtype={"float": "f8", "int": "i4", "uint": "u4", "uint8": "u1", "bool": "?"}[dtype]
+    )
     kept.flags.writeable = False
     return TABLE["constant"](value=kept, dtype=dtype)
 

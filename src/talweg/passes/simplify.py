@@ -42,7 +42,7 @@ def simplify(program: Program) -> Program:
 
 def _key(node: Tensor) -> Any:
     """Equal for nodes that compute the same."""
-    if node.op.name in ("input", "state"):
+    if node.is_leaf:
         return id(node)
     attributes = tuple((k, _hashable(v)) for k, v in sorted(node.attributes.items()))
     return node.op.name, tuple(map(id, node.inputs)), attributes

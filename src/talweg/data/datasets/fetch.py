@@ -1,0 +1,176 @@
+"""Data sets that are too large to bundle: found on disk, or downloaded once and kept.
+
+Looked for in this order: the folder that the environment variable TALWEG_DATA names, the user's cache
+folder, several addresses in turn. What counts is the SHA-256 of the *decompressed* bytes: the same file
+compressed twice differs. Wherever a file comes from, it is used only if its sum is right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from talweg.data.datasets.bundled import Part
+from talweg.data.files import UntrustedFile, corrupt, read_everything
+from talweg.data.idx import parse_idx
+from talweg.errors import CorruptFileError, DataError
+
+TIMEOUT = (10.0, 60.0)  # seconds to connect, seconds between two pieces of an answer
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file: its name, the SHA-256 and the number of its decompressed bytes."""
+
+    name: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class RemoteSet:
+    """A set of four IDX files: images and labels for training, images and labels for test, in this order.
+
+    folders: what its folder may be called.  addresses: where ``<address><file name>.gz`` can be fetched.
+    """
+
+    title: str
+    folders: tuple[str, ...]
+    addresses: tuple[str, ...]
+    files: tuple[RemoteFile, RemoteFile, RemoteFile, RemoteFile]
+
+
+def load_remote(data: RemoteSet) -> tuple[Part, Part]:
+    """``(x_train, y_train), (x_test, y_test)`` from disk if it is there, else downloaded.
+
+    Raises `CorruptFileError` if a file in TALWEG_DATA is not the published one, and `DataError`, with all
+    that was tried, if the set is nowhere to be had.
+    """
+    tried: list[str] = []
+    contents = _in_talweg_data(data, tried) or _in_cache(data, tried) or _downloaded(data, tried)
+    images, labels, test_images, test_labels = (
+        parse_idx(UntrustedFile(Path(file.name), "an IDX file", io.BytesIO(content), len(content)))
+        for file, content in zip(data.files, contents, strict=True)
+    )
+    return (images, labels), (test_images, test_labels)
+
+
+def _verified(folder: Path, file: RemoteFile) -> bytearray:
+    """The decompressed bytes of a file in a folder, under any of its usual names.
+
+    Raises `FileNotFoundError` if it is not there, `CorruptFileError` if its bytes are not the published ones.
+    """
+    dotted = file.name.replace("-idx", ".idx")  # as it is called in several archives
+    names = (file.name + ".gz", file.name, dotted + ".gz", dotted)
+    path = next((folder / name for name in names if (folder / name).is_file()), folder / names[0])
+    content = read_everything(path, f"{file.name}, gzipped or not", max_bytes=file.size + 1)
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != file.sha256:
+        raise corrupt(
+            path,
+            f"the published {file.name}, which decompressed has {file.size:,} bytes and SHA-256 {file.sha256}",
+            f"it has {len(content):,} and {actual}",
+        )
+    return content
+
+
+def _in_talweg_data(data: RemoteSet, tried: list[str]) -> list[bytearray] | None:
+    named = os.environ.get("TALWEG_DATA")
+    if not named:
+        tried.append("the environment variable TALWEG_DATA is not set")
+        return None
+    root = Path(named).expanduser()
+    # Files directly in TALWEG_DATA may be of any set, since MNIST and its relatives share their names: there,
+    # and only there, other content is no error.
+    for folder in [*(root / name for name in data.folders), root]:
+        try:
+            return [_verified(folder, file) for file in data.files]
+        except FileNotFoundError:
+            tried.append(f"{folder}: {'not all of its four files are there' if folder.is_dir() else 'no such folder'}")
+        except CorruptFileError as error:
+            if folder != root:
+                raise CorruptFileError(
+                    f"{error} Or unset TALWEG_DATA to have {data.title} downloaded; data of your own is "
+                    "read with "
+                    "talweg.data.read_idx."
+                ) from error
+            tried.append(str(error))
+    return None
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: ``talweg`` in the user's cache folder (XDG_CACHE_HOME is honoured)."""
+    named = os.environ.get("XDG_CACHE_HOME")
+    if named:
+        return Path(named, "talweg")
+    import pooch
+
+    return Path(pooch.os_cache("talweg"))
+
+
+def _in_cache(data: RemoteSet, tried: list[str]) -> list[bytearray] | None:
+    folder = cache_folder() / data.folders[0]
+    try:
+        return [_verified(folder, file) for file in data.files]
+    except FileNotFoundError:
+        tried.append(f"{folder}: not downloaded before")
+    except CorruptFileError as error:
+        warnings.warn(f"{error} Talweg does so now.", stacklevel=4)
+    return None
+
+
+def _downloaded(data: RemoteSet, tried: list[str]) -> list[bytearray]:
+    """Fetches what the cache lacks. An address that fails once is not asked again."""
+    folder = cache_folder() / data.folders[0]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"{folder}: cannot make the folder that keeps downloads ({error}); set XDG_CACHE_HOME"
+        ) from error
+    addresses = list(data.addresses)
+    contents: list[bytearray] = []
+    while len(contents) < len(data.files):
+        file = data.files[len(contents)]
+        try:
+            contents.append(_verified(folder, file))
+            continue
+        except (FileNotFoundError, CorruptFileError):
+            pass
+        if not addresses:
+            listed = "\n  - ".join(tried)
+            raise DataError(
+                f"{data.title} was found nowhere and could not be downloaded:\n  - {listed}\n"
+                f"Get its four files ({', '.join(f.name + '.gz' for f in data.files)}) by other means, put "
+                "them into a "
+                f"folder {data.folders[0]!r}, and set TALWEG_DATA to the folder that holds it."
+            )
+        try:
+            _fetch(addresses[0] + file.name + ".gz", folder, file)
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # requests' errors are OSErrors; CorruptFileError is a ValueError
+            tried.append(f"{addresses.pop(0)}: {type(error).__name__}: {error}")
+    return contents
+
+
+def _fetch(address: str, folder: Path, file: RemoteFile) -> None:
+    """Downloads one file into the folder, under its own name only once its sum is right."""
+    import pooch
+
+    terminal = sys.stderr.isatty()
+    if not terminal:
+        print(f"downloading {address}", file=sys.stderr)
+    with TemporaryDirectory(prefix=".download-", dir=folder) as temporary:
+        archive = Path(temporary, file.name + ".gz")
+        download = pooch.HTTPDownloader(progressbar=terminal, timeout=TIMEOUT)
+        download(address, str(archive), None)
+        _verified(archive.parent, file)
+        os.replace(archive, folder / archive.name)

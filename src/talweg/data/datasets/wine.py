@@ -1,0 +1,24 @@
+"""Wine: three cultivars from thirteen chemical measurements of very different ranges; scale them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from talweg.data.datasets.bundled import Part, split_bundled
+
+
+def load_data() -> tuple[Part, Part]:
+    """``(x_train, y_train), (x_test, y_test)``; x float32 (n, 13), y int64 (n,).
+
+    The split is stratified and always the same. The data comes with scikit-learn: nothing is downloaded.
+    See `talweg.data.DATASETS["wine"]` for source, licence and names.
+
+    >>> (x_train, y_train), (x_test, y_test) = load_data()
+    >>> x_train.shape, x_test.shape
+    ((142, 13), (36, 13))
+    """
+    from sklearn.datasets import load_wine
+
+    data = load_wine()
+    x, y = data.data.astype(np.float32), data.target.astype(np.int64)
+    return split_bundled(x, y, stratified=True)

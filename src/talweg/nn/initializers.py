@@ -1,0 +1,243 @@
+"""Initializers: the first values of parameters, with Keras's definitions.
+
+An initializer is called with a shape and a stream of random numbers; it computes in float64, so that the values are the
+same on every machine once they are rounded.
+
+>>> from talweg.graph.random import RandomStream
+>>> GlorotUniform()((2, 3), RandomStream(seed=0, stream=0)).shape
+(2, 3)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from talweg.errors import ShapeError, UsageError
+from talweg.graph import Array
+from talweg.graph.random import RandomStream
+from talweg.registry import Described, Registry, snake_case
+
+INITIALIZERS: Registry[type[Initializer]] = Registry("initializer")
+
+
+@dataclass(eq=False, repr=False)
+class Initializer(Described):
+    """The base: subclasses write `values`. `seed` gives an initializer random numbers of its own."""
+
+    registry: ClassVar[Registry[Any]] = INITIALIZERS
+    _: KW_ONLY
+    seed: int | None = None
+
+    def __init_subclass__(cls) -> None:
+        INITIALIZERS.register(cls.__name__, cls, snake_case(cls.__name__))
+
+    def __call__(
+        self, shape: Sequence[int], random: RandomStream | None = None, dtype: Any = np.float64
+    ) -> Array:
+        if self.seed is not None or random is None:
+            random = RandomStream(self.seed or 0, stream=0)
+        return np.asarray(self.values(tuple(shape), random), dtype)
+
+    def values(self, shape: tuple[int, ...], random: RandomStream) -> Array:
+        raise UsageError(f"{type(self).__name__} must define values(shape, random)")
+
+
+def get(identifier: Any) -> Any:
+    """An initializer from its name, its class, its configuration, or any function of (shape, random)."""
+    if isinstance(identifier, str):
+        return INITIALIZERS.get(identifier)()
+    if isinstance(identifier, dict):
+        return Initializer.from_config(identifier)
+    if isinstance(identifier, type):
+        return identifier()
+    if isinstance(identifier, (int, float)) and not isinstance(identifier, bool):
+        return Constant(identifier)
+    if callable(identifier):
+        return identifier
+    raise UsageError(
+        f"an initializer must be a name, an Initializer or a function of (shape, random); got {identifier!r}"
+    )
+
+
+def fans(shape: tuple[int, ...]) -> tuple[float, float]:
+    """The number of inputs and of outputs of one unit: kernels are (..., inputs, outputs), the rest a window."""
+    if len(shape) < 2:
+        n = float(shape[0]) if shape else 1.0
+        return n, n
+    window = math.prod(shape[:-2])
+    return float(window * shape[-2]), float(window * shape[-1])
+
+
+def truncated_normal(shape: tuple[int, ...], random: RandomStream) -> Array:
+    """Standard normal, drawn again wherever it lies beyond two standard deviations."""
+    z = random.normal(shape)
+    while (outside := np.abs(z) > 2).any():
+        z = np.where(outside, random.normal(shape), z)
+    return z
+
+
+@dataclass(eq=False, repr=False)
+class Zeros(Initializer):
+    """0 everywhere."""
+
+    def values(self, shape: tuple[int, ...], random: RandomStream) -> Array:
+        return np.zeros(shape)
+
+
+@dataclass(eq=False, repr=False)
+class Ones(Initializer):
+    """1 everywhere."""
+
+    def values(self, shape: tuple[int, ...], random: RandomStream) -> Array:
+        return np.ones(shape)
+
+
+@dataclass(eq=False, repr=False)
+class Constant(Initializer):
+    """`value`, a number or an array that broadcasts to the shape."""
+
+    value: Any = 0.0
+
+    def values(self, shape: tuple[int, ...], random: RandomStream) -> Array:
+        try:
+            return np.broadcast_to(np.asarray(self.value, np.float64), shape)
+        except ValueError:
+            raise ShapeError(
+                f"Constant: a value of shape {list(np.shape(self.value))} does not fit {list(shape)}"
+            ) from None
+
+
+@dataclass(eq=False, repr=False)
+class RandomNormal(Initializer):
+    r"""$\mathcal{N}(\text{mean}, \text{stddev}^2)$"""
+
+    mean: float = 0.0
+    stddev: float = 0.05
+
+    def values(self, shape: tuple[int, ...], random: RandomStream) -> Array:
+        return self.mean + self.stddev * random.normal(shape)
+
+
+@dataclass(eq=False, repr=False)
+class RandomUniform(Initializer):
+    r"""$\mathcal{U}[\text{minval}, \text{maxval})$"""
+
+    minval: float = -0.05
+    maxval: float = 0.05
+
+    def values(self, shape: tuple[int, ...], random: RandomStream) -> Array:
+        return self.minval + (self.maxval - self.minval) * random.uniform(shape)
+
+
+@dataclass(eq=False, repr=False)
+class TruncatedNormal(Initializer):
+    """`RandomNormal`, drawn again beyond two standard deviations."""
+
+    mean: float = 0.0
+    stddev: float = 0.05
+
+    def values(self, shape: tuple[int, ...], random: RandomStream) -> Array:
+        return self.mean + self.stddev * truncated_normal(shape, random)
+
+
+@dataclass(eq=False, repr=False)
+class VarianceScaling(Initializer):
+    r"""Variance $\text{scale}/n$, where n is the number of inputs, of outputs, or their average.
+
+    mode: fan_in, fan_out or fan_avg. distribution: truncated_normal (its variance corrected for what was cut off),
+    untruncated_normal, or uniform on $\pm\sqrt{3\,\text{scale}/n}$.
+    """
+
+    scale: float = 1.0
+    mode: str = "fan_in"
+    distribution: str = "truncated_normal"
+
+    def values(self, shape: tuple[int, ...], random: RandomStream) -> Array:
+        fan_in, fan_out = fans(shape)
+        by_mode = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
+        if self.mode not in by_mode:
+            raise UsageError(f"mode must be one of {', '.join(by_mode)}; got {self.mode!r}")
+        deviation = math.sqrt(self.scale / max(1.0, by_mode[self.mode]))
+        if self.distribution == "uniform":
+            return deviation * math.sqrt(3) * (2 * random.uniform(shape) - 1)
+        if self.distribution == "untruncated_normal":
+            return deviation * random.normal(shape)
+        if self.distribution in ("truncated_normal", "normal"):
+            return deviation / 0.87962566103423978 * truncated_normal(shape, random)
+        raise UsageError(
+            f"distribution must be truncated_normal, untruncated_normal or uniform; got {self.distribution!r}"
+        )
+
+
+@dataclass(eq=False, repr=False)
+class GlorotUniform(VarianceScaling):
+    """Uniform, scale 1 over the average fan (Glorot and Bengio, 2010). Keras's default for kernels."""
+
+    mode: str = "fan_avg"
+    distribution: str = "uniform"
+
+
+@dataclass(eq=False, repr=False)
+class GlorotNormal(VarianceScaling):
+    """Truncated normal, scale 1 over the average fan (Glorot and Bengio, 2010)."""
+
+    mode: str = "fan_avg"
+
+
+@dataclass(eq=False, repr=False)
+class HeUniform(VarianceScaling):
+    """Uniform, scale 2 over fan-in, for ReLU (He et al., 2015)."""
+
+    scale: float = 2.0
+    distribution: str = "uniform"
+
+
+@dataclass(eq=False, repr=False)
+class HeNormal(VarianceScaling):
+    """Truncated normal, scale 2 over fan-in, for ReLU (He et al., 2015)."""
+
+    scale: float = 2.0
+
+
+@dataclass(eq=False, repr=False)
+class LecunUniform(VarianceScaling):
+    """Uniform, scale 1 over fan-in (LeCun et al., 1998)."""
+
+    distribution: str = "uniform"
+
+
+@dataclass(eq=False, repr=False)
+class LecunNormal(VarianceScaling):
+    """Truncated normal, scale 1 over fan-in (LeCun et al., 1998); for SELU."""
+
+
+@dataclass(eq=False, repr=False)
+class Orthogonal(Initializer):
+    """`gain` times a matrix with orthonormal columns or rows, whichever are fewer (Saxe et al., 2014)."""
+
+    gain: float = 1.0
+
+    def values(self, shape: tuple[int, ...], random: RandomStream) -> Array:
+        if len(shape) < 2:
+            raise ShapeError(f"Orthogonal needs a shape of at least two axes; got {list(shape)}")
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        q, r = np.linalg.qr(random.normal((max(rows, columns), min(rows, columns))))
+        q = q * np.sign(np.diag(r))  # makes the decomposition unique, and the result uniform
+        return self.gain * (q.T if rows < columns else q).reshape(shape)
+
+
+@dataclass(eq=False, repr=False)
+class Identity(Initializer):
+    """`gain` on the diagonal of a matrix, 0 elsewhere."""
+
+    gain: float = 1.0
+
+    def values(self, shape: tuple[int, ...], random: RandomStream) -> Array:
+        if len(shape) != 2:
+            raise ShapeError(f"Identity needs a matrix; got shape {list(shape)}")
+        return self.gain * np.eye(*shape)

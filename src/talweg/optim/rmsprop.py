@@ -1,0 +1,38 @@
+"""RMSprop: each weight's gradient divided by a running average of its size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from talweg.graph import Tensor, sqrt
+from talweg.optim.base import Slots, UpdateRule
+
+
+@dataclass(eq=False, repr=False)
+class RMSprop(UpdateRule):
+    r"""$v \leftarrow \rho v + (1 - \rho) g^2$, $w \leftarrow w - \eta\, g / \sqrt{v + \epsilon}$ (Tieleman and Hinton, 2012).
+
+    `centered` takes the square of g's running average off v. ε stands inside the root, as in Keras 3; PyTorch has it
+    outside.
+    """
+
+    rho: float = 0.9
+    momentum: float = 0.0
+    epsilon: float = 1e-7
+    centered: bool = False
+
+    def slots(self) -> Mapping[str, float]:
+        used = {"velocity": True, "momentum": self.momentum, "average": self.centered}
+        return {name: 0.0 for name, is_used in used.items() if is_used}
+
+    def update(self, w: Tensor, g: Tensor, s: Slots, step: Tensor, rate: Tensor) -> tuple[Tensor, Slots]:
+        new = {"velocity": self.rho * s["velocity"] + (1 - self.rho) * g * g}
+        size = new["velocity"]
+        if self.centered:
+            new["average"] = self.rho * s["average"] + (1 - self.rho) * g
+            size = size - new["average"] * new["average"]
+        move = rate * g / sqrt(size + self.epsilon)
+        if self.momentum:
+            move = new["momentum"] = self.momentum * s["momentum"] + move
+        return w - move, new

@@ -1,0 +1,1 @@
+"""Training: the model that a user holds, the loop, callbacks, history, saved models and run folders."""

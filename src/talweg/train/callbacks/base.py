@@ -1,0 +1,97 @@
+"""What a callback is: something that is told what happens in a fit, and may ask for it to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from talweg.errors import UsageError
+
+if TYPE_CHECKING:
+    from talweg.train.model import Model
+
+Logs = dict[str, Any]
+
+BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
+
+
+class Callback:
+    """The base, with Keras's names: subclasses write what they want to be told of.
+
+    `self.model` is the model, `self.params` what `fit` was asked for. ``self.model.stop_training = True`` ends the fit
+    after this epoch (this batch, in a batch's hook). A callback that writes a batch's hook makes `fit` come back to Python
+    after every batch, which costs what it costs.
+    """
+
+    def __init__(self) -> None:
+        self.model: Model = None  # type: ignore[assignment]
+        self.params: dict[str, Any] = {}
+
+    def set_model(self, model: Model) -> None:
+        self.model = model
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        self.params = params
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Before the first epoch."""
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """After the last, however the fit ended."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Before an epoch; `epoch` counts from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """After an epoch and its validation; `logs` may be added to, for the callbacks that follow and the history."""
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of training."""
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of training; `logs` holds the means so far."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """The same as `on_batch_begin`."""
+        self.on_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """The same as `on_batch_end`."""
+        self.on_batch_end(batch, logs)
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Before an evaluation or validation."""
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """After an evaluation or validation."""
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Before a prediction."""
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """After a prediction."""
+
+    def on_progress(self, done: int, steps: int, logs: Logs | None = None) -> None:
+        """About twenty times a second in an epoch: `done` of `steps` batches are over. Talweg's own; costs nothing more."""
+
+
+class CallbackList:
+    """Several callbacks told as one, in order."""
+
+    def __init__(self, callbacks: Iterable[Any], model: Model, params: dict[str, Any]) -> None:
+        self.callbacks = list(callbacks)
+        for c in self.callbacks:
+            if not isinstance(c, Callback):
+                raise UsageError(f"callbacks must be Callback objects; got {c!r}")
+            c.set_model(model)
+            c.set_params(params)
+
+    @property
+    def wants_batches(self) -> bool:
+        """Whether any callback writes a batch's hook."""
+        return any(
+            getattr(type(c), hook) is not getattr(Callback, hook) for c in self.callbacks for hook in BATCH_HOOKS)
+
+    def tell(self, hook: str, *arguments: Any) -> None:
+        for c in self.callbacks:
+            getattr(c, hook)(*arguments)
