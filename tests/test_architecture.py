@@ -45,9 +45,9 @@ ROOMS = {
     "nn": Room(("graph",), ("numpy",)),
     "optim": Room(("graph",), ("numpy",)),
     "data": Room((), ("numpy", "pandas", "sklearn", "pooch", "PIL", "tqdm", "rich")),
-    "train": Room((*TO_TRAIN, "engines.base"), ("numpy", "safetensors", "matplotlib", "IPython")),
+    "train": Room((*TO_TRAIN, "engines.base", "engines.choose"), ("numpy", "safetensors", "matplotlib", "IPython")),
     "insight": Room((*TO_TRAIN, "engines", "train"), ("numpy", "matplotlib", "plotly", "IPython")),
-    "export": Room(("graph", "passes", "nn", "train.saving"), ("numpy", "flatbuffers", "onnx", "h5py", "safetensors")),
+    "export": Room(("graph", "passes", "nn", "train.saved"), ("numpy", "flatbuffers", "onnx", "h5py", "safetensors")),
     "playground": Room(PUBLIC, ("numpy", "starlette", "uvicorn")),
     "scale": Room(("train",), ("numpy",)),
     # names for users
@@ -404,7 +404,7 @@ def test_logic_among_names_is_found(tmp_path: Path, code: str) -> None:
 
 def test_lines_of_a_formula_are_counted_without_its_words(tmp_path: Path) -> None:
     table = "def get():\n    return\n\n"
-    loss = '@loss("l2")\ndef mse(a, b):\n    """One.\n\n    Two."""\n    # why\n\n    return (\n    a)\n'
+    loss = '@loss("l2")\ndef mse(a, b):\n    """One.\n\n    Two."""\n    # why\n\n    return (\n        a\n    )\n'
     rule = "class SGD:\n    def update(self, w):\n        return w\n    def other(self): ...\n"
     plant(tmp_path, {"nn/losses/regression": table + loss, "optim/sgd": rule})
     found = dict(formulas(tmp_path / "talweg"))

@@ -67,8 +67,9 @@ def snake_case(class_name: str) -> str:
     """
     out = ""
     for before, char in zip(" " + class_name, class_name, strict=False):
-        out += "_" if char.isupper() and before.islower() or (char.isupper() and before.isdigit() and
-                                                               char != "D") else ""
+        out += (
+            "_" if (char.isupper() and before.islower()) or (char.isupper() and before.isdigit() and char != "D") else ""
+        )
         out += char.lower()
     return out
 
@@ -119,7 +120,8 @@ class Described:
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
         values = {f.name: (f, getattr(self, f.name)) for f in fields if f.init}
         return {
-            name: value for name, (f, value) in values.items()
+            name: value
+            for name, (f, value) in values.items()
             if f.default is dataclasses.MISSING or encode(value) != encode(_converted(f))
         }
 
@@ -133,7 +135,7 @@ class Described:
     def from_config(cls, config: Mapping[str, Any]) -> Any:
         """The thing that `to_config` wrote; the class is looked up in this class's registry."""
         config = dict(config)
-        made = cls.registry.get(config.pop("class")) if "class" in config else cls
+        made: Any = cls.registry.get(config.pop("class")) if "class" in config else cls
         known = {f.name for f in dataclasses.fields(made)}
         if unknown := set(config) - known:
             raise UnknownNameError(f"argument of {made.__name__}", min(unknown), known)

@@ -29,6 +29,7 @@ from talweg.data.table import (
     as_numbers,
     check_target,
     class_texts,
+    shown,
 )
 from talweg.errors import CorruptFileError, DataError, UsageError
 
@@ -218,7 +219,7 @@ def _kind(known: Any) -> str:
         return NUMBER
     if numbers.mean() >= 0.5:
         texts = known[~numbers]
-        listed = ", ".join(f"{cell!r} in row {row + 1}" for row, cell in list(texts.items())[:3])
+        listed = ", ".join(f"{shown(cell)} in row {row + 1}" for row, cell in list(texts.items())[:3])
         raise DataError(
             f"column {known.name!r}: {int(numbers.sum())} cells are numbers and {len(texts)} are not "
             f"({listed}). Correct "
@@ -263,7 +264,7 @@ def _target(series: Any, task: str | None, notes: list[str]) -> tuple[str, str, 
     because = "as asked"
     if kind != NUMBER:
         if task == REGRESSION:
-            raise DataError(f"target {series.name!r}: regression needs numbers, but it holds {series.iloc[0]!r}")
+            raise DataError(f"target {series.name!r}: regression needs numbers, but it holds {shown(series.iloc[0])}")
         because = because if task else f"because the target is {'text' if kind == CATEGORY else 'a truth value'}"
         task = CLASSIFICATION
     elif task is None:
@@ -275,8 +276,8 @@ def _target(series: Any, task: str | None, notes: list[str]) -> tuple[str, str, 
     classes = tuple(sorted(texts, key=int) if kind == NUMBER else sorted(texts))
     if len(classes) < 2:
         raise DataError(f"target {series.name!r}: expected at least two classes, but every row holds {classes[0]!r}")
-    shown = ", ".join(classes[:12]) + (", …" if len(classes) > 12 else "")
-    notes.append(f"Task: classification, {because}; {len(classes)} classes: {shown}.")
+    listed = ", ".join(classes[:12]) + (", …" if len(classes) > 12 else "")
+    notes.append(f"Task: classification, {because}; {len(classes)} classes: {listed}.")
     return kind, task, classes
 
 

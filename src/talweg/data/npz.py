@@ -51,7 +51,9 @@ def read_npz(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> dic
                 with archive.open(member) as stream:
                     data = stream.read(member.file_size + 1)
                 arrays[member.filename.removesuffix(".npy")] = _array(path, member.filename, data)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+    except (DataError, PermissionError):
+        raise
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, NotImplementedError) as error:
         # RuntimeError: the member is encrypted. NotImplementedError: a compression that zipfile lacks.
         raise corrupt(path, "an NPZ file (a zip archive of .npy files)", f"reading it failed: {error}") from error
     return arrays

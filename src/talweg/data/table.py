@@ -58,7 +58,7 @@ class Column:
         if (bad := ~np.isfinite(values)).any():
             cell = series.iloc[int(bad.argmax())]
             raise DataError(
-                f"column {self.name!r}: expected a finite {self.kind} in every row, but {_row(bad)} holds {cell!r}"
+                f"column {self.name!r}: expected a finite {self.kind} in every row, but {_row(bad)} holds {shown(cell)}"
             )
         return values[:, None]
 
@@ -166,6 +166,11 @@ class TableEncoding:
             raise DataError(f"config: expected what TableEncoding.to_config gives, but {error!r} came up") from error
 
 
+def shown(cell: Any) -> str:
+    """A cell as the file has it: inf and not np.float64(inf)."""
+    return repr(cell.item() if isinstance(cell, np.generic) else cell)
+
+
 def check_target(target: str, columns: Any) -> None:
     """Raises `UnknownNameError`, with the columns and the nearest name, if the target is none of them."""
     if target not in columns:
@@ -201,7 +206,15 @@ def class_texts(series: Any, kind: str) -> Any:
 def _as_frame(frame: Any) -> Any:
     import pandas as pd
 
-    return frame if isinstance(frame, pd.DataFrame) else pd.DataFrame(frame)
+    if isinstance(frame, pd.DataFrame):
+        return frame
+    try:
+        return pd.DataFrame(frame)
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"table: expected a pandas frame or lists of equal length by column name, such as {{'age': [31, 40]}}, "
+            f"but {error}"
+        ) from error
 
 
 def _known(value: str, values: tuple[str, ...]) -> str:

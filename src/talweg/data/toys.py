@@ -2,7 +2,7 @@
 
 Each returns ``x, y``: x float32 (n, columns), y int64 class numbers (n,), or float32 values for `line`.
 Everywhere `noise` is the standard deviation of a normal error in the units of what it is added to, and
-`seed` decides every random number: the same arguments give the same bits. Clouds come with their rows in
+`seed` decides every random number: the same arguments give the same points. Clouds come with their rows in
 random order, so that `validation_split`, which takes the last rows, takes some of every class.
 """
 

@@ -1,29 +1,10 @@
 """Engines: readers of the graph that compute. An engine is a value that is passed in, never a global.
 
-`reference` is the definition. `default_engine` picks the fastest that this machine has.
+`Reference` is the definition. `engine_by_name("auto")` is the fastest that this machine has.
 """
 
-from __future__ import annotations
-
 from talweg.engines.base import Engine, Session
+from talweg.engines.choose import engine_by_name
 from talweg.engines.reference import Reference
-from talweg.errors import UnknownNameError, UsageError
 
 __all__ = ["Engine", "Reference", "Session", "engine_by_name"]
-
-NAMES = ("auto", "native", "reference")
-
-
-def engine_by_name(name: str = "auto", precision: str = "float32") -> Engine:
-    """The engine called `name`: "reference", or "auto" for the fastest there is on this machine.
-
-    Raises `UnknownNameError`, or `UsageError` for an engine that this version or this machine does not have.
-
-    >>> engine_by_name("reference").name
-    'reference'
-    """
-    if name in ("auto", "reference"):
-        return Reference(precision)
-    if name == "native":
-        raise UsageError("the native engine is not part of this version yet; use engine='reference' (or 'auto')")
-    raise UnknownNameError("engine", name, NAMES)

@@ -57,9 +57,7 @@ class ReferenceSession(Session):
         self._states: dict[Tensor, Array] = {}
         self._plans: dict[int, list[Step]] = {}
         if missing := [s.name for s in program.states if s.name not in states]:
-            raise UsageError(
-                f"program {program.name!r} has states without a first value: {', '.join(missing)}"
-            )
+            raise UsageError(f"program {program.name!r} has states without a first value: {', '.join(missing)}")
         self.load(states)
 
     def run(
@@ -83,9 +81,7 @@ class ReferenceSession(Session):
             if pieces
         }
 
-    def step(
-        self, data: Mapping[str, Array], rows: Array, settings: Mapping[str, Array]
-    ) -> dict[Tensor, Array]:
+    def step(self, data: Mapping[str, Array], rows: Array, settings: Mapping[str, Array]) -> dict[Tensor, Array]:
         """The value of every node for the given rows. The states are not changed."""
         given = {name: data[name][rows] for name in batched_inputs(self.program)} | dict(settings)
         if missing := [x.name for x in self.program.inputs if x.name not in given]:

@@ -18,9 +18,7 @@ def check(program: Program) -> None:
     declared = {*program.inputs, *program.states}
     names = Counter(t.name for t in declared)
     if doubled := [n for n, count in names.items() if count > 1 or not n]:
-        raise GraphError(
-            f"program {program.name!r}: inputs and states need names of their own; see {doubled}"
-        )
+        raise GraphError(f"program {program.name!r}: inputs and states need names of their own; see {doubled}")
     for node in program.order:
         where = f"program {program.name!r}, node {node!r}"
         if TABLE.get(node.op.name) is not node.op:
@@ -34,6 +32,4 @@ def check(program: Program) -> None:
         if state not in program.states:
             raise GraphError(f"program {program.name!r}: {state!r} is updated but is no state")
         if (state.shape, state.dtype) != (value.shape, value.dtype):
-            raise GraphError(
-                f"program {program.name!r}: {state!r} would become {list(value.shape)} {value.dtype}"
-            )
+            raise GraphError(f"program {program.name!r}: {state!r} would become {list(value.shape)} {value.dtype}")

@@ -22,7 +22,7 @@ def square(x: Tensor) -> Tensor:
 def size(x: Tensor, axis: Axes = None) -> Tensor:
     """The number of elements along `axis` (all by default), as a float scalar; the batch axis counts its rows."""
     dims = [x.shape[a] for a in axes_of(x, axis)]
-    known = constant(float(math.prod(d for d in dims if d is not BATCH)))  # type: ignore[misc]
+    known = constant(float(math.prod(d for d in dims if d is not BATCH)))
     return known * batch_size() if BATCH in dims else known
 
 

@@ -98,9 +98,7 @@ def _type(t: Tensor) -> str:
 
 
 def _caption(node: Tensor, newline: str) -> str:
-    title = (
-        node.name if node.is_leaf else f"{node.name}{newline}{node.op.name}" if node.name else node.op.name
-    )
+    title = node.name if node.is_leaf else f"{node.name}{newline}{node.op.name}" if node.name else node.op.name
     return f"{title}{newline}{_type(node)}"
 
 

@@ -39,7 +39,9 @@ class Program:
         fresh = list(results)
         n = len(self.outputs)
         return Program(
-            self.name, self.inputs, self.states,
+            self.name,
+            self.inputs,
+            self.states,
             dict(zip(self.outputs, fresh[:n], strict=True)),
             dict(zip(self.updates, fresh[n:], strict=True)),
         )

@@ -73,8 +73,9 @@ class RandomStream:
 
     def normal(self, shape: Sequence[int]) -> Array:
         """Standard normal, float64, by Box and Muller's transformation."""
-        radius = np.sqrt(-2 * np.log1p(-self.uniform(shape)))
-        return radius * np.cos(2 * np.pi * self.uniform(shape))
+        radius: Array = np.sqrt(-2 * np.log1p(-self.uniform(shape)))
+        angle: Array = 2 * np.pi * self.uniform(shape)
+        return np.asarray(radius * np.cos(angle))
 
     def permutation(self, count: int) -> Array:
         """0 .. count-1 in random order: sorted by 32 random bits each, equal ones by place."""

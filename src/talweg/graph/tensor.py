@@ -153,9 +153,7 @@ def same_shape(*inputs: Tensor, **_: Any) -> Shape:
 def same_dtype(*inputs: Tensor, **_: Any) -> DType:
     """The dtype rule of most operations: all operands alike."""
     if any(x.dtype != inputs[0].dtype for x in inputs[1:]):
-        raise GraphError(
-            f"operands have different dtypes: {', '.join(x.dtype for x in inputs)}; cast one of them"
-        )
+        raise GraphError(f"operands have different dtypes: {', '.join(x.dtype for x in inputs)}; cast one of them")
     return inputs[0].dtype
 
 
@@ -211,9 +209,7 @@ def constant(value: Any, dtype: DType | None = None) -> Tensor:
         if array.dtype.kind not in kinds:
             raise GraphError(f"a constant must be numbers; got {value!r} of dtype {array.dtype}")
         dtype = kinds[array.dtype.kind]
-    kept = np.array(
-        array, dtype={"float": "f8", "int": "i4", "uint": "u4", "uint8": "u1", "bool": "?"}[dtype]
-    )
+    kept = np.array(array, dtype={"float": "f8", "int": "i4", "uint": "u4", "uint8": "u1", "bool": "?"}[dtype])
     kept.flags.writeable = False
     return TABLE["constant"](value=kept, dtype=dtype)
 

@@ -22,6 +22,24 @@ from talweg.nn.activations import (
 )
 
 __all__ = [
-    "activations", "elu", "gelu", "initializers", "layers", "leaky_relu", "log_softmax", "losses", "metrics",
-    "regularizers", "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softplus", "softsign", "swish", "tanh",
+    "activations",
+    "elu",
+    "gelu",
+    "initializers",
+    "layers",
+    "leaky_relu",
+    "log_softmax",
+    "losses",
+    "metrics",
+    "regularizers",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "softsign",
+    "swish",
+    "tanh",
 ]

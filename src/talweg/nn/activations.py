@@ -71,9 +71,7 @@ def linear(x: Tensor) -> Tensor:
 
 
 @activation()
-def relu(
-    x: Tensor, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
-) -> Tensor:
+def relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
     r"""$\max(0, x)$, with slope 0 at 0. NaN stays NaN.
 
     negative_slope: slope below `threshold`. max_value: the largest output. threshold: outputs begin here.
@@ -158,11 +156,7 @@ def silu(x: Tensor) -> Tensor:
 @activation()
 def gelu(x: Tensor, approximate: bool = False) -> Tensor:
     r"""$x\,\Phi(x)$, with Φ the normal distribution (Hendrycks and Gimpel, 2016); `approximate` uses its tanh form."""
-    inner = (
-        g.tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))
-        if approximate
-        else g.erf(x * 0.7071067811865476)
-    )
+    inner = g.tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)) if approximate else g.erf(x * 0.7071067811865476)
     return 0.5 * x * (1.0 + inner)
 
 

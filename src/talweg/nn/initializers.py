@@ -36,9 +36,7 @@ class Initializer(Described):
     def __init_subclass__(cls) -> None:
         INITIALIZERS.register(cls.__name__, cls, snake_case(cls.__name__))
 
-    def __call__(
-        self, shape: Sequence[int], random: RandomStream | None = None, dtype: Any = np.float64
-    ) -> Array:
+    def __call__(self, shape: Sequence[int], random: RandomStream | None = None, dtype: Any = np.float64) -> Array:
         if self.seed is not None or random is None:
             random = RandomStream(self.seed or 0, stream=0)
         return np.asarray(self.values(tuple(shape), random), dtype)

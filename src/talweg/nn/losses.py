@@ -17,7 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-
 from talweg import graph as g
 from talweg.errors import ShapeError, UsageError
 from talweg.graph import Tensor
@@ -96,10 +95,15 @@ def loss(*aliases: str, targets: Targets = "values", sees_through: str | None = 
         function = LossFunction(formula, targets, sees_through)
         fields = [
             (p.name, Any, dataclasses.field(default=p.default))
-            for p in inspect.signature(formula).parameters.values() if p.default is not p.empty
+            for p in inspect.signature(formula).parameters.values()
+            if p.default is not p.empty
         ]
         made = dataclasses.make_dataclass(
-            camel_case(formula.__name__), fields, bases=(Loss,), eq=False, repr=False,
+            camel_case(formula.__name__),
+            fields,
+            bases=(Loss,),
+            eq=False,
+            repr=False,
             namespace={"formula": function, "__doc__": formula.__doc__, "__module__": formula.__module__},
         )
         Loss.registry.register(made.__name__, made, formula.__name__, *aliases)
@@ -133,7 +137,8 @@ def get(identifier: Any) -> Loss:
 
 def _of_function(function: LossFunction) -> Loss:
     made = dataclasses.make_dataclass(
-        "CustomLoss", [], bases=(Loss,), eq=False, repr=False, namespace={"formula": function})
+        "CustomLoss", [], bases=(Loss,), eq=False, repr=False, namespace={"formula": function}
+    )
     return made()  # type: ignore[no-any-return]
 
 
@@ -214,4 +219,3 @@ MeanAbsoluteError = loss_class(mean_absolute_error)
 BinaryCrossentropy = loss_class(binary_crossentropy)
 CategoricalCrossentropy = loss_class(categorical_crossentropy)
 SparseCategoricalCrossentropy = loss_class(sparse_categorical_crossentropy)
-

@@ -368,7 +368,13 @@ class F1Score(_Table):
 
 # ── by name ───────────────────────────────────────────────────────────────────────────────────────────────
 
-ALIASES = {"mae": MeanAbsoluteError, "mse": MeanSquaredError, "rmse": RootMeanSquaredError, "r2": R2Score, "f1": F1Score}
+ALIASES = {
+    "mae": MeanAbsoluteError,
+    "mse": MeanSquaredError,
+    "rmse": RootMeanSquaredError,
+    "r2": R2Score,
+    "f1": F1Score,
+}
 
 
 def get(identifier: Any, y_pred: Tensor, y_true: Tensor) -> Metric:

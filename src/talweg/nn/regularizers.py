@@ -79,9 +79,7 @@ def get(identifier: Any) -> Callable[[Tensor], Tensor] | None:
     if callable(identifier):
         function: Callable[[Tensor], Tensor] = identifier
         return function
-    raise UsageError(
-        f"a regularizer must be a name, a Regularizer, a function of a tensor or None; got {identifier!r}"
-    )
+    raise UsageError(f"a regularizer must be a name, a Regularizer, a function of a tensor or None; got {identifier!r}")
 
 
 def l1(l1: float = 0.01) -> L1:

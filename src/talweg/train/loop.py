@@ -59,8 +59,14 @@ class Progress:
     stop: Callable[[], bool]
 
 
-def run_epochs(session: Session, plan: Plan, progress: Progress, callbacks: CallbackList, validate: Validate | None,
-               history: History) -> None:
+def run_epochs(
+    session: Session,
+    plan: Plan,
+    progress: Progress,
+    callbacks: CallbackList,
+    validate: Validate | None,
+    history: History,
+) -> None:
     """Trains until the last epoch, a callback's stop or Ctrl-C. An epoch that Ctrl-C cut short is not in the history."""
     with Interrupts() as interrupts:
         for epoch in range(plan.initial_epoch, plan.epochs):
@@ -140,8 +146,13 @@ def _settings(plan: Plan, progress: Progress, steps: int) -> tuple[dict[str, Arr
 
 
 def _forget_metrics(session: Session) -> None:
-    session.load({s.name: np.zeros(s.shape) for s in session.program.states  # type: ignore[arg-type]
-                  if s.name.startswith("metrics/")})
+    session.load(
+        {
+            s.name: np.zeros(s.shape)
+            for s in session.program.states  # type: ignore[arg-type]
+            if s.name.startswith("metrics/")
+        }
+    )
 
 
 def measure(session: Session, pieces: Iterator[Rows], batch_size: int | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from talweg import graph as g
 from talweg.engines.base import Engine, Session
+from talweg.engines.choose import engine_by_name
 from talweg.errors import DataError, UsageError
 from talweg.graph import Array, Program
 from talweg.graph.random import key_of
@@ -132,7 +133,7 @@ class Model:
         asked = [*_listed(metrics), *_listed(weighted_metrics)]
         for name in (m for m in asked if isinstance(m, str)):
             known_metric(name)
-        maker = engine if isinstance(engine, Engine) else default_engine(engine, precision)
+        maker = engine if isinstance(engine, Engine) else engine_by_name(engine, precision)
         self._compiled = Compiled(get_optimizer(optimizer), losses.get(_only(loss)), asked, maker)
         self._sessions.clear()
         self.optimizer_states = {}
@@ -228,8 +229,17 @@ class Model:
         session = self._session("train", first.form())
         validation = self._validation(validation_data, validation_batch_size or batch_size, validation_steps)
 
-        plan = Plan(rows, opened.batches if streams else None, batch_size, epochs, initial_epoch, shuffle,
-                    steps_per_epoch, validation_freq, self.seed)
+        plan = Plan(
+            rows,
+            opened.batches if streams else None,
+            batch_size,
+            epochs,
+            initial_epoch,
+            shuffle,
+            steps_per_epoch,
+            validation_freq,
+            self.seed,
+        )
         params = {"epochs": epochs, "steps": plan.steps, "verbose": verbose, "batch_size": batch_size}
         self.history, self.stop_training = History(params), False
         progress = Progress(self.epochs_trained, lambda: self._rate(), self.iterations, lambda: self.stop_training)
@@ -248,13 +258,19 @@ class Model:
                 self._rest()
         return self.history
 
-    def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None,
-                       return_dict: bool = False) -> Any:
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
+    ) -> Any:
         """One step on one batch; answers the loss and metrics on it, from before the step."""
         rows = self._rows(x, y, sample_weight, class_weight)
         session = self._session("train", rows.form())
-        session.load({s.name: np.zeros(s.shape) for s in session.program.states  # type: ignore[arg-type]
-                      if s.name.startswith("metrics/")})
+        session.load(
+            {
+                s.name: np.zeros(s.shape)
+                for s in session.program.states  # type: ignore[arg-type]
+                if s.name.startswith("metrics/")
+            }
+        )
         rate = self._rate()
         at = rate(self.iterations) if callable(rate) else rate
         settings = {"seed": key_of(self.seed)} | ({} if at is None else {"learning_rate": np.asarray(at)})
@@ -292,8 +308,14 @@ class Model:
 
     test_on_batch = evaluate
 
-    def predict(self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None,
-                callbacks: Any = None) -> Array:
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Array:
         """The network's output for each example: an array (n, ...)."""
         told_all = CallbackList(_listed(callbacks), self, {})
         told_all.tell("on_predict_begin", {})
@@ -365,9 +387,14 @@ class Model:
 
     def _session(self, kind: str, form: Form) -> Session:
         """A session for the form, made on first use, holding the model's present values."""
-        key = (kind, form, id(self.optimizer.learning_rate) if kind == "train" and isinstance(
-            self.optimizer.learning_rate, Schedule) else None)
-        engine = self._compiled.engine if self._compiled else default_engine("auto", "float32")
+        key = (
+            kind,
+            form,
+            id(self.optimizer.learning_rate)
+            if kind == "train" and isinstance(self.optimizer.learning_rate, Schedule)
+            else None,
+        )
+        engine = self._compiled.engine if self._compiled else engine_by_name("auto", "float32")
         variables = {v.name: v for v in self.variables}
         if key not in self._sessions:
             program = self.program(kind, form)
@@ -375,8 +402,9 @@ class Model:
             first = programs.first_values(program, variables, rule)
             self._sessions[key] = engine.compile(program, first)
         session = self._sessions[key]
-        session.load({name: v.value for name, v in variables.items()} | (
-            self.optimizer_states if kind == "train" else {}))
+        session.load(
+            {name: v.value for name, v in variables.items()} | (self.optimizer_states if kind == "train" else {})
+        )
         return session
 
     def _validation(self, data: Any, batch_size: int, steps: int | None) -> Callable[[], dict[str, Any]] | None:
@@ -454,13 +482,6 @@ class _Stream:
             if y is None:
                 raise DataError("each batch of the data set must be (x, y) or (x, y, sample_weight)")
             yield self._model._rows(x, y, weight, self._class_weight)
-
-
-def default_engine(name: str, precision: str) -> Engine:
-    """The engine called `name`. The one place where the model's room looks for engines; see decision 007."""
-    from talweg.engines import engine_by_name
-
-    return engine_by_name(name, precision)
 
 
 def known_metric(name: str) -> None:

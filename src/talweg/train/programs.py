@@ -106,7 +106,8 @@ def training_program(
     updates = {**new, **context.updates, **measured, iterations: iterations + g.constant(1, "uint")}
     inputs = (x, y, *([weight] if form.weighted else []), seed, *rate_inputs)
     return Program(
-        "train", inputs, (*states.values(), *slots, *kept, iterations), {**outputs, "learning_rate": rate}, updates)
+        "train", inputs, (*states.values(), *slots, *kept, iterations), {**outputs, "learning_rate": rate}, updates
+    )
 
 
 def apply_rule(
@@ -133,7 +134,12 @@ def _rate(rule: UpdateRule, iterations: Tensor) -> tuple[Tensor, list[Tensor]]:
 
 
 def _total_loss(
-    layers: Sequence[Layer], states: States, context: Context, loss: Loss, y: Tensor, y_pred: Tensor,
+    layers: Sequence[Layer],
+    states: States,
+    context: Context,
+    loss: Loss,
+    y: Tensor,
+    y_pred: Tensor,
     weights: Tensor | None,
 ) -> Tensor:
     """The loss on the batch, plus what regularizers ask for."""

@@ -28,8 +28,9 @@ class Rows:
     def part(self, start: int, stop: int) -> Rows:
         """Rows start to stop, without copying."""
         cut = slice(start, stop)
-        return Rows(self.x[cut], None if self.y is None else self.y[cut],
-                    None if self.weight is None else self.weight[cut])
+        return Rows(
+            self.x[cut], None if self.y is None else self.y[cut], None if self.weight is None else self.weight[cut]
+        )
 
     def feeds(self) -> dict[str, Array]:
         """The arrays by the names of a program's inputs."""
@@ -70,14 +71,17 @@ def as_array(value: Any, argument: str) -> Array:
         where = tuple(int(i) for i in bad[0])
         raise DataError(
             f"{argument} has {len(bad)} values that are not finite numbers, the first ({array[where]}) at "
-            f"{list(where)}; remove those rows or fill them in")
+            f"{list(where)}; remove those rows or fill them in"
+        )
     return np.ascontiguousarray(array)
 
 
 def _not_numbers(array: Array, argument: str) -> str:
     example = next((v for v in array.ravel() if not isinstance(v, (int, float, np.number))), array.ravel()[0])
-    return (f"{argument} must be numbers; it has dtype {array.dtype} with values such as {example!r}. "
-            "Turn categories into numbers first (talweg.data has encoders).")
+    return (
+        f"{argument} must be numbers; it has dtype {array.dtype} with values such as {example!r}. "
+        "Turn categories into numbers first (talweg.data has encoders)."
+    )
 
 
 def features(x: Any, input_shape: tuple[int, ...] | None, precision: str, argument: str = "x") -> Array:
@@ -98,7 +102,8 @@ def features(x: Any, input_shape: tuple[int, ...] | None, precision: str, argume
             hint = f" For one example pass {argument}[None]."
         raise ShapeError(
             f"{argument} has examples of shape {list(array.shape[1:])}; the model's first layer takes {list(input_shape)}."
-            + hint)
+            + hint
+        )
     return array
 
 
@@ -110,39 +115,47 @@ def labels(y: Any, loss: Loss, output_shape: tuple[int, ...], precision: str, ar
         if array.shape[1:] == output_shape and classes > 1:
             raise DataError(
                 f"loss {name!r} takes class numbers 0..{classes - 1}; {argument} has rows of {classes} numbers, as one-hot "
-                "labels do. Use loss='categorical_crossentropy'.")
+                "labels do. Use loss='categorical_crossentropy'."
+            )
         return _class_numbers(array, classes, argument, name).reshape(len(array), *output_shape[:-1])
     if loss.targets == "one_hot":
         if array.shape[1:] != output_shape:
             raise DataError(
                 f"loss {name!r} takes one-hot rows of {classes} numbers; {argument} has shape {list(array.shape)}. For class "
-                "numbers use loss='sparse_categorical_crossentropy', or talweg.utils.to_categorical(y).")
+                "numbers use loss='sparse_categorical_crossentropy', or talweg.utils.to_categorical(y)."
+            )
         if classes == 1:
             raise DataError(
                 f"loss {name!r} needs one output for each class; the model has a single one, whose softmax is always 1. "
-                "For two classes use Dense(1, activation='sigmoid') and loss='binary_crossentropy'.")
+                "For two classes use Dense(1, activation='sigmoid') and loss='binary_crossentropy'."
+            )
     if array.shape[1:] != output_shape:
         if (*array.shape[1:], 1) == output_shape or array.shape[1:] == (*output_shape, 1):
             array = array.reshape(len(array), *output_shape)
         else:
             raise ShapeError(
                 f"{argument} has labels of shape {list(array.shape[1:])}; the model's output has {list(output_shape)}."
-                + (" For class numbers use loss='sparse_categorical_crossentropy'." if classes > 1 else ""))
+                + (" For class numbers use loss='sparse_categorical_crossentropy'." if classes > 1 else "")
+            )
     if loss.targets in ("binary", "one_hot") and (array.min() < 0 or array.max() > 1):
         raise DataError(
-            f"loss {name!r} takes labels between 0 and 1; {argument} goes from {array.min()} to {array.max()}")
+            f"loss {name!r} takes labels between 0 and 1; {argument} goes from {array.min()} to {array.max()}"
+        )
     return array.astype(precision)
 
 
 def _class_numbers(array: Array, classes: int, argument: str, loss: str) -> Array:
     if array.dtype.kind == "f" and (array != np.floor(array)).any():
-        raise DataError(f"loss {loss!r} takes class numbers; {argument} has fractions such as "
-                        f"{array[array != np.floor(array)][0]}. For numbers to be predicted use loss='mse'.")
+        raise DataError(
+            f"loss {loss!r} takes class numbers; {argument} has fractions such as "
+            f"{array[array != np.floor(array)][0]}. For numbers to be predicted use loss='mse'."
+        )
     low, high = int(array.min()), int(array.max())
     if low < 0 or high >= classes:
         raise DataError(
             f"loss {loss!r} with {classes} outputs takes class numbers 0..{classes - 1}; {argument} goes from {low} to {high}. "
-            + (f"Give the last layer {high + 1} units." if low >= 0 else "Count the classes from 0."))
+            + (f"Give the last layer {high + 1} units." if low >= 0 else "Count the classes from 0.")
+        )
     return array.astype(np.int32)
 
 
@@ -195,6 +208,8 @@ def gathered(parts: list[Rows]) -> Rows:
         raise DataError("the data set gave no batches")
     first = parts[0]
     return replace(
-        first, x=np.concatenate([p.x for p in parts]),
+        first,
+        x=np.concatenate([p.x for p in parts]),
         y=None if first.y is None else np.concatenate([p.y for p in parts]),  # type: ignore[misc]
-        weight=None if first.weight is None else np.concatenate([p.weight for p in parts]))  # type: ignore[misc]
+        weight=None if first.weight is None else np.concatenate([p.weight for p in parts]),
+    )  # type: ignore[misc]

@@ -29,8 +29,14 @@ class Sequential(Model):
     33
     """
 
-    def __init__(self, layers: Iterable[Layer] | None = None, trainable: bool = True, name: str | None = None, *,
-                 seed: int | None = None) -> None:
+    def __init__(
+        self,
+        layers: Iterable[Layer] | None = None,
+        trainable: bool = True,
+        name: str | None = None,
+        *,
+        seed: int | None = None,
+    ) -> None:
         super().__init__(name, seed)
         self._layers: list[Layer] = []
         self._input_shape: tuple[int, ...] | None = None
@@ -115,7 +121,9 @@ class Sequential(Model):
     def get_config(self) -> dict[str, Any]:
         """The architecture as JSON: layers, the shape of one example, name and seed."""
         return {
-            "class": "Sequential", "name": self.name, "seed": self.seed,
+            "class": "Sequential",
+            "name": self.name,
+            "seed": self.seed,
             "input_shape": None if self._input_shape is None else list(self._input_shape),
             "layers": [layer.to_config() for layer in self._layers],
         }

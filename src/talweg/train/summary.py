@@ -18,7 +18,11 @@ def summary_table(model: Model, line_length: int | None = None) -> str:
     """The table that `Model.summary` prints."""
     rows = [HEADINGS]
     for i, layer in enumerate(model.layers):
-        shape = "?" if model.input_shape is None else _shape(programs.output_shape(model.layers[: i + 1], model.input_shape))
+        shape = (
+            "?"
+            if model.input_shape is None
+            else _shape(programs.output_shape(model.layers[: i + 1], model.input_shape))
+        )
         count = f"{layer.count_params():,}" if model.input_shape is not None else "?"
         rows.append((f"{layer.name} ({type(layer).__name__})", shape, count))
     widths = [max(len(row[i]) for row in rows) + 2 for i in range(3)]
@@ -37,10 +41,13 @@ def summary_table(model: Model, line_length: int | None = None) -> str:
     total = model.count_params()
     trained = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
     counts = [("Total params", total), ("Trainable params", trained), ("Non-trainable params", total - trained)]
-    return "\n".join([
-        f'Model: "{model.name}"', *[t for t in table if t],
-        *(f" {name}: {n:,} ({_bytes(4 * n)})" for name, n in counts),
-    ])
+    return "\n".join(
+        [
+            f'Model: "{model.name}"',
+            *[t for t in table if t],
+            *(f" {name}: {n:,} ({_bytes(4 * n)})" for name, n in counts),
+        ]
+    )
 
 
 def _shape(shape: tuple[int, ...]) -> str:

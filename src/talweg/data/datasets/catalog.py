@@ -149,7 +149,7 @@ _ALL = (
         "progress of diabetes after one year, 25 to 346, from 10 measurements in their own units",
         (353, 89),
         (10,),
-        (0, 301),
+        (1, 301),
         None,
         ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"),
         "B. Efron, T. Hastie, I. Johnstone & R. Tibshirani, Least angle regression, 2004; with scikit-learn",

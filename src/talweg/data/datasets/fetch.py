@@ -12,9 +12,12 @@ import io
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import IO, Any
 
 from talweg.data.datasets.bundled import Part
 from talweg.data.files import UntrustedFile, corrupt, read_everything
@@ -165,12 +168,58 @@ def _fetch(address: str, folder: Path, file: RemoteFile) -> None:
     """Downloads one file into the folder, under its own name only once its sum is right."""
     import pooch
 
-    terminal = sys.stderr.isatty()
-    if not terminal:
-        print(f"downloading {address}", file=sys.stderr)
     with TemporaryDirectory(prefix=".download-", dir=folder) as temporary:
         archive = Path(temporary, file.name + ".gz")
-        download = pooch.HTTPDownloader(progressbar=terminal, timeout=TIMEOUT)
-        download(address, str(archive), None)
+        with open(archive, "wb") as kept, _progress(address) as bar:
+            receiver = _Receiver(address, kept, 2 * file.size + 2**16, bar)
+            pooch.HTTPDownloader(progressbar=receiver, chunk_size=2**16, timeout=TIMEOUT)(address, receiver, None)
         _verified(archive.parent, file)
         os.replace(archive, folder / archive.name)
+
+
+@contextmanager
+def _progress(address: str) -> Iterator[Any]:
+    """A bar on a terminal, one line in a pipe or a log."""
+    if not sys.stderr.isatty():
+        print(f"downloading {address}", file=sys.stderr)
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        bar.add_task(address.rpartition("/")[2], total=None)
+        yield bar
+
+
+class _Receiver:
+    """What pooch writes to, and the progress bar that it moves, in one.
+
+    It takes no more than `most` bytes, so that an address that never stops sending cannot fill the disk.
+    """
+
+    def __init__(self, address: str, file: IO[bytes], most: int, bar: Any) -> None:
+        self._address, self._file, self._most, self._bar = address, file, most, bar
+        self._received = 0
+        self.total = 0  # pooch sets it to the length that the server announces, 0 if it does not
+
+    def write(self, piece: bytes) -> None:
+        self._received += len(piece)
+        if self._received > self._most:
+            raise CorruptFileError(f"{self._address}: expected at most {self._most:,} bytes, but more came")
+        self._file.write(piece)
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=self._received, total=self.total or None)
+
+    def flush(self) -> None:
+        """pooch flushes after each piece; the file is flushed when it is closed."""
+
+    def update(self, count: int) -> None:
+        """pooch's count of bytes, which it rounds up to whole pieces; `write` counts exactly."""
+
+    def reset(self) -> None:
+        """pooch's way to fill the bar at the end."""
+
+    def close(self) -> None:
+        """The bar is closed by `_progress`."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from talweg.data.pipeline.elements import Element, common_rows, convert, stack, walk
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _END = object()
 
@@ -23,6 +25,8 @@ def mapped(elements: Iterable[Element], function: Callable[..., Any]) -> Iterato
 
 def mapped_by_threads(elements: Iterable[Element], function: Callable[..., Any], threads: int) -> Iterator[Element]:
     """As `mapped`, in the same order, with up to `threads` calls under way at once."""
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(threads) as pool:
         under_way: deque[Future[Element]] = deque()
         try:

@@ -51,8 +51,13 @@ def _places(axes: list[int]) -> tuple[int, ...]:
 
 
 _dot = operation(
-    "dot", "contraction", r"\sum_k a_{\cdot k} \, b_{k \cdot}", _dot_meaning,
-    shape=_dot_shape, dtype=_floats, gradient=_dot_gradient,
+    "dot",
+    "contraction",
+    r"\sum_k a_{\cdot k} \, b_{k \cdot}",
+    _dot_meaning,
+    shape=_dot_shape,
+    dtype=_floats,
+    gradient=_dot_gradient,
 )
 
 

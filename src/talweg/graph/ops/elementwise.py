@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from talweg.errors import GraphError
-from talweg.graph.tensor import Array, DType, Tensor, TensorLike, elementwise, operation, same_dtype
+from talweg.graph.tensor import Array, DType, Operation, Tensor, TensorLike, elementwise, operation, same_dtype
 
 
 def _floats(*inputs: Tensor, **_: Any) -> DType:
@@ -30,21 +30,33 @@ def _bool(*inputs: Tensor, **_: Any) -> DType:
 
 neg = operation("neg", "elementwise", r"-x", np.negative, gradient=lambda g, y, x: [-g])
 abs_ = operation("abs", "elementwise", r"|x|", np.abs, gradient=lambda g, y, x: [g * sign(x)])
-sign = operation("sign", "elementwise", r"\operatorname{sgn} x", np.sign)
+sign: Operation = operation("sign", "elementwise", r"\operatorname{sgn} x", np.sign)
 floor = operation("floor", "elementwise", r"\lfloor x \rfloor", np.floor, dtype=_floats)
 sqrt = operation(
-    "sqrt", "elementwise", r"\sqrt{x}", np.sqrt, dtype=_floats,
+    "sqrt",
+    "elementwise",
+    r"\sqrt{x}",
+    np.sqrt,
+    dtype=_floats,
     gradient=lambda g, y, x: [g * 0.5 / y],
 )
 exp = operation("exp", "elementwise", r"e^{x}", np.exp, dtype=_floats, gradient=lambda g, y, x: [g * y])
 expm1 = operation(
-    "expm1", "elementwise", r"e^{x} - 1", np.expm1, dtype=_floats,
+    "expm1",
+    "elementwise",
+    r"e^{x} - 1",
+    np.expm1,
+    dtype=_floats,
     gradient=lambda g, y, x: [g * exp(x)],
     reason="exp(x) - 1 has no correct digit left near 0, where ELU and SELU spend their time.",
 )
 log = operation("log", "elementwise", r"\ln x", np.log, dtype=_floats, gradient=lambda g, y, x: [g / x])
 log1p = operation(
-    "log1p", "elementwise", r"\ln(1 + x)", np.log1p, dtype=_floats,
+    "log1p",
+    "elementwise",
+    r"\ln(1 + x)",
+    np.log1p,
+    dtype=_floats,
     gradient=lambda g, y, x: [g / (1 + x)],
     reason="log(1 + x) rounds small x away; the stable softplus is written with it.",
 )
@@ -53,21 +65,29 @@ tanh = operation("tanh", "elementwise", r"\tanh x", np.tanh, dtype=_floats, grad
 
 def _sigmoid(x: Array) -> Array:
     z = np.exp(-np.abs(x))  # never overflows
-    return np.where(x >= 0, 1, z) / (1 + z)
+    probability: Array = np.where(x >= 0, 1, z) / (1 + z)
+    return probability
 
 
 sigmoid = operation(
-    "sigmoid", "elementwise", r"\frac{1}{1 + e^{-x}}", _sigmoid, dtype=_floats,
+    "sigmoid",
+    "elementwise",
+    r"\frac{1}{1 + e^{-x}}",
+    _sigmoid,
+    dtype=_floats,
     gradient=lambda g, y, x: [g * y * (1 - y)],
     reason="1/(1 + exp(-x)) has gradient inf/inf for large negative x, and ½ + ½ tanh(x/2) loses small probabilities.",
 )
 erf = operation(
-    "erf", "elementwise", r"\operatorname{erf} x",
-    meaning=lambda x: np.vectorize(math.erf, otypes=[x.dtype])(x), dtype=_floats,
+    "erf",
+    "elementwise",
+    r"\operatorname{erf} x",
+    meaning=lambda x: np.vectorize(math.erf, otypes=[x.dtype])(x),
+    dtype=_floats,
     gradient=lambda g, y, x: [g * (2 / math.sqrt(math.pi)) * exp(-x * x)],
 )
 sin = operation("sin", "elementwise", r"\sin x", np.sin, dtype=_floats, gradient=lambda g, y, x: [g * cos(x)])
-cos = operation("cos", "elementwise", r"\cos x", np.cos, dtype=_floats, gradient=lambda g, y, x: [g * -sin(x)])
+cos: Operation = operation("cos", "elementwise", r"\cos x", np.cos, dtype=_floats, gradient=lambda g, y, x: [g * -sin(x)])
 stop_gradient = operation("stop_gradient", "elementwise", r"\operatorname{stop}(x)", lambda x: x)
 
 
@@ -76,8 +96,12 @@ def _cast_gradient(g: Tensor, y: Tensor, x: Tensor, dtype: DType) -> list[Tensor
 
 
 _cast = operation(
-    "cast", "elementwise", r"x", lambda x, dtype: x.astype(dtype),
-    dtype=lambda x, dtype: dtype, gradient=_cast_gradient,
+    "cast",
+    "elementwise",
+    r"x",
+    lambda x, dtype: x.astype(dtype),
+    dtype=lambda x, dtype: dtype,
+    gradient=_cast_gradient,
 )
 
 
@@ -92,7 +116,11 @@ add = operation("add", "elementwise", r"a + b", np.add, gradient=lambda g, y, a,
 sub = operation("sub", "elementwise", r"a - b", np.subtract, gradient=lambda g, y, a, b: [g, -g])
 mul = operation("mul", "elementwise", r"a \, b", np.multiply, gradient=lambda g, y, a, b: [g * b, g * a])
 div = operation(
-    "div", "elementwise", r"a / b", np.divide, dtype=_floats,
+    "div",
+    "elementwise",
+    r"a / b",
+    np.divide,
+    dtype=_floats,
     gradient=lambda g, y, a, b: [g / b, -g * y / b],
 )
 
@@ -129,7 +157,10 @@ def _where_dtype(condition: Tensor, a: Tensor, b: Tensor) -> DType:
 
 
 where_ = operation(
-    "where", "elementwise", r"\begin{cases} a & c \\ b & \text{otherwise} \end{cases}", np.where,
+    "where",
+    "elementwise",
+    r"\begin{cases} a & c \\ b & \text{otherwise} \end{cases}",
+    np.where,
     dtype=_where_dtype,
     gradient=lambda g, y, c, a, b: [None, where(c, g, 0.0), where(c, 0.0, g)],
 )

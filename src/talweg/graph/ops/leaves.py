@@ -13,23 +13,33 @@ def _fed(*_: Array, **__: object) -> Array:
 
 
 _input = operation(
-    "input", "leaf", r"x", _fed,
+    "input",
+    "leaf",
+    r"x",
+    _fed,
     shape=lambda shape, dtype: tuple(shape),
     dtype=lambda shape, dtype: dtype,
 )
 _state = operation(
-    "state", "leaf", r"w", _fed,
+    "state",
+    "leaf",
+    r"w",
+    _fed,
     shape=lambda shape, dtype: tuple(shape),
     dtype=lambda shape, dtype: dtype,
 )
 _constant = operation(
-    "constant", "leaf", r"c",
+    "constant",
+    "leaf",
+    r"c",
     meaning=lambda value, dtype: value,
     shape=lambda value, dtype: value.shape,
     dtype=lambda value, dtype: dtype,
 )
 _batch_size = operation(
-    "batch_size", "leaf", r"n",
+    "batch_size",
+    "leaf",
+    r"n",
     meaning=lambda size, dtype: np.asarray(size, dtype),
     shape=lambda size, dtype: (),
     dtype=lambda size, dtype: dtype,

@@ -5,14 +5,24 @@ from __future__ import annotations
 import builtins
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from talweg.errors import GraphError, ShapeError
 from talweg.graph.ops.reduction import keep_axes
 from talweg.graph.ops.reduction import sum as sum_over
-from talweg.graph.tensor import BATCH, Array, Dim, DType, Shape, Tensor, broadcast_shape, operation, same_dtype
+from talweg.graph.tensor import (
+    BATCH,
+    Array,
+    Dim,
+    DType,
+    Operation,
+    Shape,
+    Tensor,
+    broadcast_shape,
+    operation,
+    same_dtype,
+)
 
 # ── reshape ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -31,7 +41,9 @@ def _reshape_shape(x: Tensor, shape: Shape) -> Shape:
 
 
 _reshape = operation(
-    "reshape", "movement", r"x",
+    "reshape",
+    "movement",
+    r"x",
     meaning=lambda x, shape: np.reshape(x, shape),
     shape=_reshape_shape,
     gradient=lambda g, y, x, shape: [reshape(g, x.shape)],
@@ -57,7 +69,9 @@ def _inverse(permutation: Sequence[int]) -> tuple[int, ...]:
 
 
 _transpose = operation(
-    "transpose", "movement", r"x^{\mathsf T}",
+    "transpose",
+    "movement",
+    r"x^{\mathsf T}",
     meaning=lambda x, permutation: np.transpose(x, permutation),
     shape=_transpose_shape,
     gradient=lambda g, y, x, permutation: [transpose(g, _inverse(permutation))],
@@ -86,7 +100,9 @@ def _broadcast_gradient(g: Tensor, y: Tensor, x: Tensor, shape: Shape) -> list[T
 
 
 _broadcast = operation(
-    "broadcast", "movement", r"x",
+    "broadcast",
+    "movement",
+    r"x",
     meaning=lambda x, shape: np.broadcast_to(x, shape),
     shape=_broadcast_shape,
     gradient=_broadcast_gradient,
@@ -111,8 +127,10 @@ def _pad_shape(x: Tensor, padding: Padding, value: float) -> Shape:
 def _pad_meaning(x: Array, padding: Padding, value: float) -> Array:
     lengths = [lo + n + between * max(n - 1, 0) + hi for n, (lo, hi, between) in zip(x.shape, padding, strict=True)]
     out = np.full(lengths, value, x.dtype)
-    places = tuple(slice_(lo, lo + (n - 1) * (between + 1) + 1 if n else lo, between + 1)
-                   for n, (lo, _, between) in zip(x.shape, padding, strict=True))
+    places = tuple(
+        slice_(lo, lo + (n - 1) * (between + 1) + 1 if n else lo, between + 1)
+        for n, (lo, _, between) in zip(x.shape, padding, strict=True)
+    )
     out[places] = x
     return out
 
@@ -128,7 +146,12 @@ def _pad_gradient(g: Tensor, y: Tensor, x: Tensor, padding: Padding, value: floa
 
 
 _pad = operation(
-    "pad", "movement", r"\operatorname{pad}(x)", _pad_meaning, shape=_pad_shape, gradient=_pad_gradient,
+    "pad",
+    "movement",
+    r"\operatorname{pad}(x)",
+    _pad_meaning,
+    shape=_pad_shape,
+    gradient=_pad_gradient,
 )
 
 
@@ -168,9 +191,12 @@ def _slice_gradient(g: Tensor, y: Tensor, x: Tensor, ranges: Ranges) -> list[Ten
 
 
 _slice = operation(
-    "slice", "movement", r"x_{a:b}",
+    "slice",
+    "movement",
+    r"x_{a:b}",
     meaning=lambda x, ranges: x[tuple(slice_(*r) for r in ranges)],
-    shape=_slice_shape, gradient=_slice_gradient,
+    shape=_slice_shape,
+    gradient=_slice_gradient,
 )
 
 
@@ -205,9 +231,12 @@ def _concat_gradient(g: Tensor, y: Tensor, *inputs: Tensor, axis: int) -> list[T
 
 
 _concat = operation(
-    "concat", "movement", r"[a, b, \dots]",
+    "concat",
+    "movement",
+    r"[a, b, \dots]",
     meaning=lambda *inputs, axis: np.concatenate(inputs, axis=axis),
-    shape=_concat_shape, gradient=_concat_gradient,
+    shape=_concat_shape,
+    gradient=_concat_gradient,
 )
 
 
@@ -230,7 +259,9 @@ def _take_dtype(x: Tensor, indices: Tensor) -> DType:
 
 
 _take = operation(
-    "take", "movement", r"x_{i}",
+    "take",
+    "movement",
+    r"x_{i}",
     meaning=lambda x, indices: np.take(x, indices, axis=0, mode="clip"),
     shape=lambda x, indices: (*indices.shape, *x.shape[1:]),
     dtype=_take_dtype,
@@ -250,9 +281,13 @@ def _scatter_shape(x: Tensor, indices: Tensor, rows: int) -> Shape:
     return (rows, *x.shape[indices.rank :])
 
 
-_scatter_add = operation(
-    "scatter_add", "movement", r"\sum_{j : i_j = r} x_j", _scatter_meaning,
-    shape=_scatter_shape, dtype=_take_dtype,
+_scatter_add: Operation = operation(
+    "scatter_add",
+    "movement",
+    r"\sum_{j : i_j = r} x_j",
+    _scatter_meaning,
+    shape=_scatter_shape,
+    dtype=_take_dtype,
     gradient=lambda g, y, x, indices, rows: [_take(g, indices), None],
     reason="The gradient of take; as a product with one-hot rows it would cost rows times more.",
 )

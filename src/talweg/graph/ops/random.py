@@ -23,8 +23,12 @@ def _dtype(seed: Tensor, step: Tensor, shape: Shape, stream: int, dtype: DType) 
 
 
 _random_uniform = operation(
-    "random_uniform", "random", r"u \sim \mathcal{U}[0, 1)", _meaning,
-    shape=lambda seed, step, shape, stream, dtype: tuple(shape), dtype=_dtype,
+    "random_uniform",
+    "random",
+    r"u \sim \mathcal{U}[0, 1)",
+    _meaning,
+    shape=lambda seed, step, shape, stream, dtype: tuple(shape),
+    dtype=_dtype,
     reason="Threefry needs shifts and rotations of 32-bit words, of which no float formula can be made.",
 )
 

@@ -42,25 +42,36 @@ def _max_gradient(g: Tensor, y: Tensor, x: Tensor, axes: tuple[int, ...]) -> lis
 
 
 _sum = operation(
-    "sum", "reduction", r"\sum x",
+    "sum",
+    "reduction",
+    r"\sum x",
     meaning=lambda x, axes: np.sum(x, axis=axes, dtype=x.dtype),
-    shape=lambda x, axes: _without(x, axes), dtype=_numbers,
+    shape=lambda x, axes: _without(x, axes),
+    dtype=_numbers,
     gradient=lambda g, y, x, axes: [_back(g, x, axes)],
 )
 _max = operation(
-    "max", "reduction", r"\max x",
+    "max",
+    "reduction",
+    r"\max x",
     meaning=lambda x, axes: np.max(x, axis=axes),
-    shape=lambda x, axes: _without(x, axes), gradient=_max_gradient,
+    shape=lambda x, axes: _without(x, axes),
+    gradient=_max_gradient,
 )
 
 
 def _argmax_meaning(x: Array, axis: int) -> Array:
-    return np.argmax(x, axis=axis).astype(np.int32)
+    place: Array = np.argmax(x, axis=axis).astype(np.int32)
+    return place
 
 
 _argmax = operation(
-    "argmax", "reduction", r"\operatorname{arg\,max} x", _argmax_meaning,
-    shape=lambda x, axis: _without(x, (axis,)), dtype=lambda x, axis: "int",
+    "argmax",
+    "reduction",
+    r"\operatorname{arg\,max} x",
+    _argmax_meaning,
+    shape=lambda x, axis: _without(x, (axis,)),
+    dtype=lambda x, axis: "int",
 )
 
 

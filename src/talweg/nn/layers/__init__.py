@@ -7,6 +7,18 @@ from talweg.nn.layers.dense import Dense
 InputLayer = Input
 
 __all__ = [
-    "LAYERS", "Activation", "Context", "Dense", "Dropout", "Flatten", "Input", "InputLayer", "Layer", "Normalization",
-    "Parameter", "Rescaling", "Reshape", "Variable",
+    "LAYERS",
+    "Activation",
+    "Context",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "Input",
+    "InputLayer",
+    "Layer",
+    "Normalization",
+    "Parameter",
+    "Rescaling",
+    "Reshape",
+    "Variable",
 ]

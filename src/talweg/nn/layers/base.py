@@ -171,7 +171,8 @@ class Layer(Described):
                     raise ShapeError(
                         f"layer {self.name!r} was built with {p.name} of shape {list(variables[p.name].shape)} and cannot "
                         f"take examples of shape {list(input_shape)}, which need {list(p.shape)}. "
-                        "Make another: dataclasses.replace(layer).")
+                        "Make another: dataclasses.replace(layer)."
+                    )
             return
         for p in declared:
             value = initializers.get(p.initializer)(p.shape, random)

@@ -63,7 +63,8 @@ class Reshape(Layer):
             target[target.index(-1)] = size // known
         if math.prod(target) != size or -1 in target:
             raise ShapeError(
-                f"layer {self.name!r}: Reshape cannot put {size} numbers, {list(x.shape[1:])}, into {list(self.target_shape)}")
+                f"layer {self.name!r}: Reshape cannot put {size} numbers, {list(x.shape[1:])}, into {list(self.target_shape)}"
+            )
         return g.reshape(x, (g.BATCH, *target))
 
 
@@ -86,8 +87,11 @@ class Dropout(Layer):
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
         if not context.training or self.rate == 0:
             return x
-        shape = x.shape if self.noise_shape is None else tuple(
-            x.shape[i] if d is None else d for i, d in enumerate(self.noise_shape))
+        shape = (
+            x.shape
+            if self.noise_shape is None
+            else tuple(x.shape[i] if d is None else d for i, d in enumerate(self.noise_shape))
+        )
         kept = g.broadcast_to(context.random_uniform(shape) >= self.rate, x.shape)
         return g.where(kept, x * (1 / (1 - self.rate)), 0.0)
 

@@ -90,7 +90,8 @@ class CallbackList:
     def wants_batches(self) -> bool:
         """Whether any callback writes a batch's hook."""
         return any(
-            getattr(type(c), hook) is not getattr(Callback, hook) for c in self.callbacks for hook in BATCH_HOOKS)
+            getattr(type(c), hook) is not getattr(Callback, hook) for c in self.callbacks for hook in BATCH_HOOKS
+        )
 
     def tell(self, hook: str, *arguments: Any) -> None:
         for c in self.callbacks:
