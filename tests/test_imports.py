@@ -15,7 +15,7 @@ HEAVY = [
     *("jax", "torch", "keras", "h5py", "onnx"),
 ]
 KERAS = [
-    *("activations", "backend", "callbacks", "constraints", "datasets", "initializers", "layers", "losses"),
+    *("activations", "backend", "callbacks", "datasets", "initializers", "layers", "losses"),
     *("metrics", "models", "optimizers", "regularizers", "utils"),
 ]
 

@@ -11,6 +11,7 @@ Programs written for `tf.keras` find its names in `talweg.keras`.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +84,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module 'talweg' has no attribute {name!r}", name=name, obj=import_module(__name__))
+        raise AttributeError(f"module 'talweg' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
     module, _, attribute = _HOMES[name].partition(":")
     found = import_module(module)
     globals()[name] = value = getattr(found, attribute) if attribute else found
@@ -91,4 +92,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted(__all__)

@@ -47,6 +47,10 @@ class RunFolderError(TalwegError, OSError):
     """A run folder that cannot be written, or that is not a run folder."""
 
 
+class MissingExtraError(TalwegError, ImportError):
+    """A library that is not installed; the message names the extra of Talweg that brings it."""
+
+
 class UnknownNameError(TalwegError, ValueError):
     """A name that is in no table; the message suggests the nearest that is.
 

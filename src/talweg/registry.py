@@ -109,6 +109,9 @@ class Described:
                 f"{type(self).__name__}.{name} cannot be changed after it was made: what was built from it would no "
                 f"longer agree with it. Make another: dataclasses.replace(it, {name}=...)."
             )
+        if getattr(self, "_sealed", False):
+            convert = next(f.metadata.get("convert") for f in dataclasses.fields(self) if f.name == name)  # type: ignore[arg-type]
+            value = convert(value) if convert else value
         object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:

@@ -54,6 +54,18 @@ def _check(file: UntrustedFile, data: bytes | bytearray, what: str) -> None:
         raise corrupt(file.path, f"the checksum of {what} to be {stored:#010x}", f"it is {actual:#010x}")
 
 
+def framed(record: bytes) -> bytes:
+    """One record as it stands in a file: for those who write a file that others read while it grows.
+
+    >>> record = framed(b"one")  # 8 bytes of length, 4 of checksum, the data, 4 of checksum
+    >>> len(record), record[:8], record[12:15]
+    (19, b'\\x03\\x00\\x00\\x00\\x00\\x00\\x00\\x00', b'one')
+    """
+    header = struct.pack("<Q", len(record))
+    checksums = struct.pack("<I", masked_crc32c(header)), struct.pack("<I", masked_crc32c(record))
+    return header + checksums[0] + record + checksums[1]
+
+
 def write_tfrecord(path: str | os.PathLike[str], records: Iterable[bytes], *, compression: str | None = None) -> None:
     """Writes byte strings as a TFRecord file, which appears whole or not at all.
 
@@ -63,8 +75,6 @@ def write_tfrecord(path: str | os.PathLike[str], records: Iterable[bytes], *, co
     with written_whole(path) as file:
         target = gzip.GzipFile(fileobj=file, mode="wb", mtime=0) if zipped else file
         for record in records:
-            header = struct.pack("<Q", len(record))
-            target.write(header + struct.pack("<I", masked_crc32c(header)))
-            target.write(record + struct.pack("<I", masked_crc32c(record)))
+            target.write(framed(record))
         if zipped:
             target.close()  # writes gzip's own checksum; leaves `file` open

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from talweg.engines.base import Engine, Session, batched_inputs
-from talweg.errors import UsageError
+from talweg.errors import ShapeError, UsageError
 from talweg.graph import BATCH, Array, Program, Tensor, numpy_dtype
 from talweg.graph.evaluate import Step, follow, plan
 from talweg.passes import simplify
@@ -29,7 +29,7 @@ class Reference(Engine):
     name = "reference"
 
     def compile(self, program: Program, states: Mapping[str, Array]) -> ReferenceSession:
-        return ReferenceSession(simplify(program), states, self.precision)
+        return ReferenceSession(simplify(program, self.precision), states, self.precision)
 
     def trace(
         self,
@@ -83,7 +83,7 @@ class ReferenceSession(Session):
 
     def step(self, data: Mapping[str, Array], rows: Array, settings: Mapping[str, Array]) -> dict[Tensor, Array]:
         """The value of every node for the given rows. The states are not changed."""
-        given = {name: data[name][rows] for name in batched_inputs(self.program)} | dict(settings)
+        given = {name: data[name][rows] for name in batched_inputs(self.program) if name in data} | dict(settings)
         if missing := [x.name for x in self.program.inputs if x.name not in given]:
             raise UsageError(f"program {self.program.name!r} was run without its inputs {', '.join(missing)}")
         if len(rows) not in self._plans:
@@ -98,7 +98,10 @@ class ReferenceSession(Session):
     def load(self, states: Mapping[str, Array]) -> None:
         for state in self.program.states:
             if state.name in states:
-                self._states[state] = self._as(state, states[state.name])
+                value = np.array(self._as(state, states[state.name]))  # a copy: no one else may change it
+                if value.shape != state.shape:
+                    raise ShapeError(f"state {state.name!r} has shape {list(state.shape)}; got {list(value.shape)}")
+                self._states[state] = value
 
     def _as(self, tensor: Tensor, value: Array) -> Array:
         return np.asarray(value, numpy_dtype(tensor.dtype, self._precision))

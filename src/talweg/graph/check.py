@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from talweg.errors import GraphError
+from talweg.errors import GraphError, ShapeError
 from talweg.graph.program import Program
 from talweg.graph.tensor import TABLE
 
@@ -25,7 +25,10 @@ def check(program: Program) -> None:
             raise GraphError(f"{where}: operation {node.op.name!r} is not in the table")
         if node.is_leaf and node not in declared:
             raise GraphError(f"{where}: this {node.op.name} is read but not declared")
-        shape, dtype = (rule(*node.inputs, **node.attributes) for rule in (node.op.shape, node.op.dtype))
+        try:
+            shape, dtype = (rule(*node.inputs, **node.attributes) for rule in (node.op.shape, node.op.dtype))
+        except (ShapeError, GraphError) as error:
+            raise GraphError(f"{where}: {error}") from None
         if (shape, dtype) != (node.shape, node.dtype):
             raise GraphError(f"{where}: its rules give {list(shape)} {dtype}")
     for state, value in program.updates.items():

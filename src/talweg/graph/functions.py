@@ -45,7 +45,8 @@ def logsumexp(x: Tensor, axis: int = -1, keepdims: bool = False) -> Tensor:
 
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     """ln of `softmax`, stable where a probability rounds to 0."""
-    return x - logsumexp(x, axis, keepdims=True)
+    below = x - stop_gradient(max_over(x, axis, keepdims=True))  # first, or large logits would round the small ones away
+    return below - log(sum_over(exp(below), axis, keepdims=True))
 
 
 def softmax(x: Tensor, axis: int = -1) -> Tensor:

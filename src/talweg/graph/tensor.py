@@ -209,7 +209,12 @@ def constant(value: Any, dtype: DType | None = None) -> Tensor:
         if array.dtype.kind not in kinds:
             raise GraphError(f"a constant must be numbers; got {value!r} of dtype {array.dtype}")
         dtype = kinds[array.dtype.kind]
-    kept = np.array(array, dtype={"float": "f8", "int": "i4", "uint": "u4", "uint8": "u1", "bool": "?"}[dtype])
+    form = np.dtype({"float": "f8", "int": "i4", "uint": "u4", "uint8": "u1", "bool": "?"}[dtype])
+    if form.kind in "iu" and array.size:
+        low, high = np.iinfo(form).min, np.iinfo(form).max
+        if array.min() < low or array.max() > high:
+            raise GraphError(f"a constant of dtype {dtype} must be within {low}..{high}; got {value!r}")
+    kept = np.array(array, form)
     kept.flags.writeable = False
     return TABLE["constant"](value=kept, dtype=dtype)
 

@@ -34,7 +34,9 @@ def text(value: Any) -> Markup:
 def tag(element: str, *children: Any, **attributes: Any) -> Markup:
     """``<element attributes>children</element>``. An attribute that is None is left out; ``class_`` means ``class``."""
     written = "".join(
-        f' {name.rstrip("_").replace("_", "-")}="{text(value)}"' for name, value in attributes.items() if value is not None
+        f' {name.rstrip("_").replace("_", "-")}="{text(value)}"'
+        for name, value in attributes.items()
+        if value is not None
     )
     if element in VOID:
         return Markup(f"<{element}{written}>")
@@ -92,10 +94,10 @@ def number(value: Any, digits: int = 4) -> str:
 
 def percent(share: float, decimals: int = 1) -> str:
     """
-    >>> percent(0.97825), percent(float("nan"))
+    >>> percent(0.97825).replace("\N{NO-BREAK SPACE}", " "), percent(float("nan"))
     ('97.8 %', '—')
     """
-    return f"{100 * share:.{decimals}f} %" if math.isfinite(share) else "—"
+    return f"{100 * share:.{decimals}f}\N{NO-BREAK SPACE}%" if math.isfinite(share) else "—"
 
 
 def _plain(label: Any) -> str:

@@ -51,7 +51,7 @@ class Classification:
     @property
     def wrong(self) -> Array:
         """(n,) bool."""
-        return self.true != self.predicted
+        return np.not_equal(self.true, self.predicted)
 
     @property
     def confidence(self) -> Array:
@@ -68,7 +68,7 @@ class Classification:
 
 
 def classification(y: Any, predictions: Any, class_names: Sequence[str] | None = None) -> Classification:
-    """Labels (numbers or one-hot rows) and outputs ((n,), (n, 1): of class 1; (n, classes)) as classes and probabilities.
+    """Labels (numbers or one-hot rows) and outputs ((n,), (n, 1): class 1; (n, classes)) as classes and probabilities.
 
     Outputs outside [0, 1] are taken for logits. Raises `DataError` for labels that are no class numbers, `ShapeError`
     where labels and predictions do not have the same number of rows.
@@ -80,7 +80,7 @@ def classification(y: Any, predictions: Any, class_names: Sequence[str] | None =
     true, outputs = _class_numbers(y), np.asarray(predictions, np.float64)
     _same_rows(true, outputs)
     outputs = outputs.reshape(len(outputs), -1)
-    finite = np.isfinite(outputs).all(axis=1)
+    finite: Array = np.all(np.isfinite(outputs), axis=1, keepdims=True)[:, 0]
     notes = []
     with np.errstate(over="ignore"):
         seen = outputs[finite]

@@ -12,22 +12,22 @@ from talweg.errors import UsageError
 Verdict = Literal["GOOD", "TOO SLOW", "DIVERGING", "NO PROGRESS"]
 
 STILL_FALLING = 0.01  # of the whole fall, in the last tenth of the curve: a straight line makes 0.1, a finished curve 0
-RISEN = 0.1  # above the start, as a share of it
+NOTABLE = 0.1  # a rise or a fall, as a share of the first loss: less may be noise
 LOST_AGAIN = 0.5  # of what had been won
 
 
 def verdict(losses: Sequence[float]) -> Verdict:
-    """How a run went, of which `losses` are the losses step by step or epoch by epoch. The first rule that fits decides:
+    """How a run went, of which `losses` are the losses, step by step or epoch by epoch. The first rule that fits:
 
-    DIVERGING    a loss is NaN or infinite; or the end is more than 10 % above the start; or the end has lost again more
-                 than half of what the lowest loss had won
+    DIVERGING    a loss is NaN or infinite; or the end is more than 10 % above the start; or the loss had fallen by more
+                 than 10 % and has risen again by more than half of that
     NO PROGRESS  the end is not below the start: so it is with a rate of 0, and on the edge of divergence
     TOO SLOW     more than 1 % of the whole fall happened in the last tenth of the curve: it has not arrived yet
     GOOD         it fell, and arrived
 
     "The end" is the median of the last tenth of the curve, so one bad batch decides nothing. A curve cannot tell *why*
-    it is slow: a rate just below divergence jumps from one wall of the valley to the other and falls as slowly as one that
-    is too small. Raises `UsageError` for fewer than two losses.
+    it is slow: a rate just below divergence jumps from one wall of the valley to the other, and falls as slowly as one
+    that is too small. Raises `UsageError` for fewer than two losses.
 
     Four rates on (w - 5)², from w = 0 (seed 000, example 4):
 
@@ -49,7 +49,8 @@ def verdict(losses: Sequence[float]) -> Verdict:
         return "DIVERGING"
     tenth = max(1, len(values) // 10)
     first, lowest, end = values[0], min(values), statistics.median(values[-tenth:])
-    if end > first + RISEN * abs(first) or (lowest < first and end - lowest > LOST_AGAIN * (first - lowest)):
+    notable, won = NOTABLE * abs(first), first - lowest
+    if end - first > notable or (won > notable and end - lowest > LOST_AGAIN * won):
         return "DIVERGING"
     if end >= first:
         return "NO PROGRESS"

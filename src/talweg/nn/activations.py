@@ -96,7 +96,7 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
 @activation()
 def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
     r"""$x$ if $x > 0$, else $\alpha (e^{x} - 1)$ (Clevert et al., 2016)."""
-    return g.where(x <= 0, alpha * g.expm1(g.minimum(x, 0.0)), x)
+    return g.where(x <= 0, alpha * g.expm1(g.where(x <= 0, x, 0.0)), x)
 
 
 @activation()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,18 +27,17 @@ INITIALIZERS: Registry[type[Initializer]] = Registry("initializer")
 
 @dataclass(eq=False, repr=False)
 class Initializer(Described):
-    """The base: subclasses write `values`. `seed` gives an initializer random numbers of its own."""
+    """The base: subclasses write `values`. Those that draw have a `seed`, for random numbers of their own."""
 
     registry: ClassVar[Registry[Any]] = INITIALIZERS
-    _: KW_ONLY
-    seed: int | None = None
 
     def __init_subclass__(cls) -> None:
         INITIALIZERS.register(cls.__name__, cls, snake_case(cls.__name__))
 
     def __call__(self, shape: Sequence[int], random: RandomStream | None = None, dtype: Any = np.float64) -> Array:
-        if self.seed is not None or random is None:
-            random = RandomStream(self.seed or 0, stream=0)
+        seed = getattr(self, "seed", None)
+        if seed is not None or random is None:
+            random = RandomStream(seed or 0, stream=0)
         return np.asarray(self.values(tuple(shape), random), dtype)
 
     def values(self, shape: tuple[int, ...], random: RandomStream) -> Array:
@@ -116,6 +115,7 @@ class RandomNormal(Initializer):
 
     mean: float = 0.0
     stddev: float = 0.05
+    seed: int | None = None
 
     def values(self, shape: tuple[int, ...], random: RandomStream) -> Array:
         return self.mean + self.stddev * random.normal(shape)
@@ -127,6 +127,7 @@ class RandomUniform(Initializer):
 
     minval: float = -0.05
     maxval: float = 0.05
+    seed: int | None = None
 
     def values(self, shape: tuple[int, ...], random: RandomStream) -> Array:
         return self.minval + (self.maxval - self.minval) * random.uniform(shape)
@@ -138,6 +139,7 @@ class TruncatedNormal(Initializer):
 
     mean: float = 0.0
     stddev: float = 0.05
+    seed: int | None = None
 
     def values(self, shape: tuple[int, ...], random: RandomStream) -> Array:
         return self.mean + self.stddev * truncated_normal(shape, random)
@@ -154,6 +156,7 @@ class VarianceScaling(Initializer):
     scale: float = 1.0
     mode: str = "fan_in"
     distribution: str = "truncated_normal"
+    seed: int | None = None
 
     def values(self, shape: tuple[int, ...], random: RandomStream) -> Array:
         fan_in, fan_out = fans(shape)
@@ -176,42 +179,54 @@ class VarianceScaling(Initializer):
 class GlorotUniform(VarianceScaling):
     """Uniform, scale 1 over the average fan (Glorot and Bengio, 2010). Keras's default for kernels."""
 
-    mode: str = "fan_avg"
-    distribution: str = "uniform"
+    scale: float = field(default=1.0, init=False)
+    mode: str = field(default="fan_avg", init=False)
+    distribution: str = field(default="uniform", init=False)
 
 
 @dataclass(eq=False, repr=False)
 class GlorotNormal(VarianceScaling):
     """Truncated normal, scale 1 over the average fan (Glorot and Bengio, 2010)."""
 
-    mode: str = "fan_avg"
+    scale: float = field(default=1.0, init=False)
+    mode: str = field(default="fan_avg", init=False)
+    distribution: str = field(default="truncated_normal", init=False)
 
 
 @dataclass(eq=False, repr=False)
 class HeUniform(VarianceScaling):
     """Uniform, scale 2 over fan-in, for ReLU (He et al., 2015)."""
 
-    scale: float = 2.0
-    distribution: str = "uniform"
+    scale: float = field(default=2.0, init=False)
+    mode: str = field(default="fan_in", init=False)
+    distribution: str = field(default="uniform", init=False)
 
 
 @dataclass(eq=False, repr=False)
 class HeNormal(VarianceScaling):
     """Truncated normal, scale 2 over fan-in, for ReLU (He et al., 2015)."""
 
-    scale: float = 2.0
+    scale: float = field(default=2.0, init=False)
+    mode: str = field(default="fan_in", init=False)
+    distribution: str = field(default="truncated_normal", init=False)
 
 
 @dataclass(eq=False, repr=False)
 class LecunUniform(VarianceScaling):
     """Uniform, scale 1 over fan-in (LeCun et al., 1998)."""
 
-    distribution: str = "uniform"
+    scale: float = field(default=1.0, init=False)
+    mode: str = field(default="fan_in", init=False)
+    distribution: str = field(default="uniform", init=False)
 
 
 @dataclass(eq=False, repr=False)
 class LecunNormal(VarianceScaling):
     """Truncated normal, scale 1 over fan-in (LeCun et al., 1998); for SELU."""
+
+    scale: float = field(default=1.0, init=False)
+    mode: str = field(default="fan_in", init=False)
+    distribution: str = field(default="truncated_normal", init=False)
 
 
 @dataclass(eq=False, repr=False)
@@ -219,6 +234,7 @@ class Orthogonal(Initializer):
     """`gain` times a matrix with orthonormal columns or rows, whichever are fewer (Saxe et al., 2014)."""
 
     gain: float = 1.0
+    seed: int | None = None
 
     def values(self, shape: tuple[int, ...], random: RandomStream) -> Array:
         if len(shape) < 2:

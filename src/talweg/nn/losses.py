@@ -49,8 +49,7 @@ class Loss(Described):
 
     def reduce(self, examples: Tensor, weights: Tensor | None = None) -> Tensor:
         """One number of many: Σ wᵢ Lᵢ, divided by the number of examples (not by Σ wᵢ, as in Keras) or not."""
-        if weights is not None:
-            examples = examples * g.reshape(weights, (*weights.shape, *[1] * (examples.rank - weights.rank)))
+        examples = weighted(examples, weights)
         if self.reduction == "sum":
             return g.sum(examples)
         if self.reduction in ("sum_over_batch_size", "mean", "auto"):
@@ -63,8 +62,15 @@ class Loss(Described):
         dtype: g.DType = "int" if self.targets == "classes" else "float"
         examples = self.examples(g.constant(y_true, dtype), g.constant(y_pred, "float"))
         weights = None if sample_weight is None else g.constant(sample_weight, "float")
-        result = examples if self.reduction in (None, "none") else self.reduce(examples, weights)
+        result = weighted(examples, weights) if self.reduction in (None, "none") else self.reduce(examples, weights)
         return g.evaluate([result])[result]
+
+
+def weighted(examples: Tensor, weights: Tensor | None) -> Tensor:
+    """wᵢ Lᵢ, or Lᵢ where there are no weights; a weight goes to all that belongs to its example."""
+    if weights is None:
+        return examples
+    return examples * g.reshape(weights, (*weights.shape, *[1] * (examples.rank - weights.rank)))
 
 
 class LossFunction:

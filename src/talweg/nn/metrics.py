@@ -11,7 +11,7 @@ it works on arrays: `update_state`, `result`, `reset_state`, or one call.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -40,8 +40,9 @@ class Metric(Described):
     _: KW_ONLY
     name: str | None = None
 
-    def __init_subclass__(cls) -> None:
-        METRICS.register(cls.__name__, cls, snake_case(cls.__name__))
+    def __init_subclass__(cls, has_name: bool = True) -> None:
+        if has_name:
+            METRICS.register(cls.__name__, cls, snake_case(cls.__name__))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -105,7 +106,7 @@ def per_example(values: Tensor) -> Tensor:
     return g.mean(values, axis=range(1, values.rank)) if values.rank > 1 else values
 
 
-class MeanMetric(Metric):
+class MeanMetric(Metric, has_name=False):
     """The weighted mean of a formula that gives each example a value."""
 
     formula: ClassVar[Callable[..., Tensor]]
@@ -127,7 +128,7 @@ def _agree(a: Tensor, b: Tensor) -> Tensor:
 class BinaryAccuracy(MeanMetric):
     """How often the prediction lies on the label's side of `threshold`."""
 
-    threshold: float = 0.5
+    threshold: float = field(default=0.5, kw_only=True)
     targets: ClassVar[Targets] = "binary"
 
     @staticmethod
@@ -213,13 +214,18 @@ class R2Score(Metric):
 # ── of two classes ────────────────────────────────────────────────────────────────────────────────────────
 
 
-class _Counts(Metric):
-    """True and false positives and negatives at `threshold`, over all elements of the prediction.
+class _Counts(Metric, has_name=False):
+    """True and false positives and negatives at `thresholds`, over all elements of the prediction.
 
     Where the prediction has a column for each class (and no `class_id` is given), every column counts, as in Keras.
     """
 
     targets: ClassVar[Targets] = "binary"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(at := self.thresholds, (int, float, type(None))):  # type: ignore[attr-defined]
+            raise UsageError(f"{type(self).__name__}: thresholds must be one number or None; got {at!r}")
 
     def accumulators(self, y_pred: Tensor) -> dict[str, tuple[int, ...]]:
         return {"true_positives": (), "false_positives": (), "false_negatives": ()}
@@ -227,7 +233,8 @@ class _Counts(Metric):
     def accumulate(self, y_true: Tensor, y_pred: Tensor, weight: Tensor, s: States) -> dict[str, Tensor]:
         y, p = alike(y_true, y_pred, self.targets)
         w = g.reshape(weight, (weight.shape[0], *[1] * (p.rank - 1)))
-        hit = g.cast(p > self.threshold, "float")  # type: ignore[attr-defined]
+        threshold = self.thresholds  # type: ignore[attr-defined]
+        hit = g.cast(p > (0.5 if threshold is None else threshold), "float")
         y = g.cast(y > 0.5, "float")
         return {
             "true_positives": s["true_positives"] + g.sum(w * hit * y),
@@ -238,9 +245,9 @@ class _Counts(Metric):
 
 @dataclass(eq=False, repr=False)
 class Precision(_Counts):
-    """True positives / predicted positives; 0 where nothing was predicted positive."""
+    """True positives / predicted positives; 0 where there is none. thresholds: one number; None is 0.5."""
 
-    threshold: float = 0.5
+    thresholds: float | None = None
 
     def outcome(self, s: States) -> Tensor:
         return safe_ratio(s["true_positives"], s["true_positives"] + s["false_positives"])
@@ -248,9 +255,9 @@ class Precision(_Counts):
 
 @dataclass(eq=False, repr=False)
 class Recall(_Counts):
-    """True positives / actual positives; 0 where there is none."""
+    """True positives / actual positives; 0 where there is none. thresholds: one number; None is 0.5."""
 
-    threshold: float = 0.5
+    thresholds: float | None = None
 
     def outcome(self, s: States) -> Tensor:
         return safe_ratio(s["true_positives"], s["true_positives"] + s["false_negatives"])
@@ -277,13 +284,15 @@ class AUC(Metric):
         return {"true_positives": n, "false_positives": n, "positives": (), "negatives": ()}
 
     def accumulate(self, y_true: Tensor, y_pred: Tensor, weight: Tensor, s: States) -> dict[str, Tensor]:
-        y, p = (per_example(t) for t in alike(y_true, y_pred, self.targets))
-        above = g.cast(g.expand_dims(p, 1) > g.constant(self.thresholds()), "float")
-        positive = weight * g.cast(y > 0.5, "float")
-        negative = weight - positive
+        y, p = alike(y_true, y_pred, self.targets)  # every column counts, as in Keras
+        above = g.cast(g.expand_dims(p, -1) > g.constant(self.thresholds()), "float")
+        w = g.broadcast_to(g.reshape(weight, (weight.shape[0], *[1] * (p.rank - 1))), p.shape)
+        positive = w * g.cast(y > 0.5, "float")
+        negative = w - positive
+        over = (tuple(range(p.rank)), tuple(range(p.rank)))
         return {
-            "true_positives": s["true_positives"] + positive @ above,
-            "false_positives": s["false_positives"] + negative @ above,
+            "true_positives": s["true_positives"] + g.dot(positive, above, over),
+            "false_positives": s["false_positives"] + g.dot(negative, above, over),
             "positives": s["positives"] + g.sum(positive),
             "negatives": s["negatives"] + g.sum(negative),
         }
@@ -299,7 +308,7 @@ class AUC(Metric):
 # ── of several classes ────────────────────────────────────────────────────────────────────────────────────
 
 
-class _Table(Metric):
+class _Table(Metric, has_name=False):
     """The confusion matrix, rows for true and columns for predicted classes, of integer or one-hot labels."""
 
     def accumulators(self, y_pred: Tensor) -> dict[str, tuple[int, ...]]:
@@ -411,6 +420,7 @@ def accuracy_for(y_true: Tensor, y_pred: Tensor) -> type[Metric]:
 
 def _of_formula(formula: Callable[..., Tensor], name: str) -> Metric:
     targets: Targets = formula.targets if isinstance(formula, LossFunction) else "values"
-    made = type("FormulaMetric", (MeanMetric,), {"formula": staticmethod(formula), "targets": targets})
+    body = {"formula": staticmethod(formula), "targets": targets}
+    made = type("FormulaMetric", (MeanMetric,), body, has_name=False)
     metric: Metric = made(name=name)
     return metric

@@ -41,4 +41,4 @@ class Adam(UpdateRule):
 class AdamW(Adam):
     r"""`Adam` after $w \leftarrow w - \eta \lambda w$ (Loshchilov and Hutter, 2019); λ = 0.004 as in Keras (PyTorch: 0.01)."""
 
-    weight_decay: float | None = field(default=0.004, kw_only=True)
+    weight_decay: float | None = field(default=0.004, kw_only=False)  # the second argument, as in Keras

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -79,20 +79,22 @@ class StepDecay(Schedule):
 class CosineDecay(Schedule):
     r"""Half a cosine from $\eta_0$ to $\alpha \eta_0$ in T steps (Loshchilov and Hutter, 2017).
 
-    With `warmup_steps`, it first rises in a straight line from $\eta_0$ to `warmup_target`, and falls from there.
+    With `warmup_target`, it first goes in a straight line from $\eta_0$ to there, in `warmup_steps`.
     """
 
     initial_learning_rate: float
     decay_steps: float
     alpha: float = 0.0
+    _: KW_ONLY
     warmup_target: float | None = None
     warmup_steps: float = 0
 
     def rate(self, step: Tensor) -> Tensor:
-        top = self.initial_learning_rate if self.warmup_target is None else self.warmup_target
-        part = g.clip((step - self.warmup_steps) / self.decay_steps, 0.0, 1.0)
+        rises = self.warmup_target is not None
+        top, begin = (self.warmup_target, self.warmup_steps) if rises else (self.initial_learning_rate, 0)
+        part = g.clip((step - begin) / self.decay_steps, 0.0, 1.0)
         falling = top * (self.alpha + (1 - self.alpha) * 0.5 * (1 + g.cos(math.pi * part)))
-        if not self.warmup_steps or self.warmup_target is None:
+        if not begin:
             return falling
         rising = self.initial_learning_rate + (top - self.initial_learning_rate) * step / self.warmup_steps
         return g.where(step < self.warmup_steps, rising, falling)

@@ -1,6 +1,7 @@
 """Simplify: compute constants now, drop identities, merge nodes that are equal. Dead nodes fall away by themselves.
 
-Nothing here changes a result: x · 0 stays, for x may be NaN, and sums keep their order.
+Nothing here changes a result: x · 0 stays, for x may be NaN, and sums keep their order. (Where x is -0, x + 0 becomes -0
+and not 0: they are equal.)
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from talweg.graph import BATCH, Program, Tensor, broadcast_to, constant, evaluat
 LARGEST_FOLDED = 4096  # elements; larger constants are cheaper to compute than to carry
 
 
-def simplify(program: Program) -> Program:
-    """The same program with fewer nodes.
+def simplify(program: Program, precision: str = "float64") -> Program:
+    """The same program with fewer nodes. Constants are computed in `precision`, as the engine would have done.
 
     >>> from talweg.graph import input_tensor, to_text
     >>> x = input_tensor("x", (3,))
@@ -35,7 +36,7 @@ def simplify(program: Program) -> Program:
         fresh = node
         if any(a is not b for a, b in zip(inputs, node.inputs, strict=True)):
             fresh = Tensor(node.op, inputs, node.attributes, node.shape, node.dtype, node.name)
-        fresh = _fold(_shorten(fresh))
+        fresh = _fold(_shorten(fresh), precision)
         new[node] = known.setdefault(_key(fresh), fresh)
     return program.with_results(new[t] for t in program.results)
 
@@ -53,14 +54,14 @@ def _hashable(attribute: Any) -> Any:
     return (attribute.shape, attribute.dtype.str, attribute.tobytes()) if is_array else attribute
 
 
-def _fold(node: Tensor) -> Tensor:
+def _fold(node: Tensor, precision: str) -> Tensor:
     """A constant in place of a node whose inputs are constants. Broadcasts stay: engines treat them as addressing."""
     foldable = bool(node.inputs) and all(x.op.name == "constant" for x in node.inputs)
     if not foldable or node.op.name == "broadcast" or BATCH in node.shape:
         return node
     if np.prod(node.shape, dtype=np.int64) > LARGEST_FOLDED:  # type: ignore[arg-type]
         return node
-    return constant(evaluate([node], precision="float64")[node], node.dtype)
+    return constant(evaluate([node], precision=precision)[node], node.dtype)
 
 
 def _number(node: Tensor) -> float | None:

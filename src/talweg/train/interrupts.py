@@ -5,21 +5,24 @@ from __future__ import annotations
 import signal
 import threading
 from types import FrameType, TracebackType
+from typing import Any
 
 
 class Interrupts:
     """While open, the first Ctrl-C sets `asked`; a second one raises KeyboardInterrupt, as if nobody had listened.
 
-    Outside the main thread, where signals cannot be caught, it does nothing.
+    Outside the main thread, where signals cannot be caught, and where the process ignores Ctrl-C, it does nothing.
     """
 
     def __init__(self) -> None:
         self.asked = False
-        self._before: object = None
+        self._before: Any = None
+        self._listens = False
 
     def __enter__(self) -> Interrupts:
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._heard)
+        in_main = threading.current_thread() is threading.main_thread()
+        if in_main and signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None):
+            self._before, self._listens = signal.signal(signal.SIGINT, self._heard), True
         return self
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
@@ -28,5 +31,5 @@ class Interrupts:
         self.asked = True
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)  # type: ignore[arg-type]
+        if self._listens:
+            signal.signal(signal.SIGINT, self._before)

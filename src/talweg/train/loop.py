@@ -2,165 +2,192 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from talweg.engines.base import Session
-from talweg.errors import DataError
+from talweg.errors import UsageError
 from talweg.graph import Array
-from talweg.graph.random import RandomStream, key_of
+from talweg.graph.random import key_of
+from talweg.optim import UpdateRule
+from talweg.optim.schedules import Schedule
 from talweg.train.callbacks.base import CallbackList
 from talweg.train.history import History
 from talweg.train.interrupts import Interrupts
-from talweg.train.rows import Rows
+from talweg.train.sources import Source
 
 SLICE_SECONDS = 0.05  # how long the engine works before progress is shown and Ctrl-C heard
-ORDER_STREAM = 0  # the stream of random numbers that shuffles; see `Context.streams` for the others
 
-Rate = float | Callable[[int], float] | None
-Validate = Callable[[], dict[str, float]]
+Logs = dict[str, Any]
+Validate = Callable[[], Logs]
+
+
+class Trainee(Protocol):
+    """What the loop reads of a model, and writes of it."""
+
+    epochs_trained: int
+    stop_training: bool
+
+    @property
+    def optimizer(self) -> UpdateRule: ...
 
 
 @dataclass
 class Plan:
-    """What a fit was asked to do. `stream` gives batches where there is no data set in memory."""
+    """What a fit was asked to do."""
 
-    rows: Rows | None
-    stream: Callable[[], Iterator[Rows]] | None
-    batch_size: int
+    source: Source
     epochs: int
     initial_epoch: int
-    shuffle: bool
-    steps_per_epoch: int | None
-    validation_freq: int
+    validation_freq: int | frozenset[int]
     seed: int
+    schedule: Schedule | None = None  # the rate's formula, where the program holds one
 
-    @property
-    def steps(self) -> int | None:
-        """Batches in an epoch, where that is known beforehand."""
-        if self.rows is None:
-            return self.steps_per_epoch
-        whole = -(-len(self.rows) // self.batch_size)
-        return whole if self.steps_per_epoch is None else min(whole, self.steps_per_epoch)
+    def validates(self, epoch: int) -> bool:
+        """Whether validation follows the epoch of that number, from 0."""
+        freq = self.validation_freq
+        return (epoch + 1) % freq == 0 if isinstance(freq, int) else epoch + 1 in freq
 
 
 @dataclass
 class Progress:
-    """What outlives an epoch: how many were trained in all, and what the rate and the wish to stop are read from."""
+    """Where a fit stands: epochs that the model was trained for in all, steps in all, batches of the epoch at hand."""
 
     epochs_trained: int
-    rate: Callable[[], Rate]
     iterations: int
-    stop: Callable[[], bool]
+    batches_done: int = 0
+    last_rate: float = math.nan  # the learning rate of the step before
+
+
+@dataclass
+class Fitting:
+    """A fit while it runs. `BackupAndRestore` writes down where it stands, and before the first epoch sets it."""
+
+    session: Session
+    plan: Plan
+    progress: Progress
+
+
+class Pace:
+    """How many steps make a slice of about `SLICE_SECONDS`, learnt from the slices before."""
+
+    def __init__(self) -> None:
+        self.steps = 1
+
+    def took(self, steps: int, seconds: float) -> None:
+        """Hears how long so many steps took. A slice grows fourfold at most: the first steps may not be typical."""
+        self.steps = int(max(1, min(4 * self.steps, steps * SLICE_SECONDS / max(seconds, 1e-9))))
 
 
 def run_epochs(
-    session: Session,
-    plan: Plan,
-    progress: Progress,
-    callbacks: CallbackList,
-    validate: Validate | None,
-    history: History,
+    fitting: Fitting, trainee: Trainee, callbacks: CallbackList, validate: Validate | None, history: History
 ) -> None:
-    """Trains until the last epoch, a callback's stop or Ctrl-C. An epoch that Ctrl-C cut short is not in the history."""
+    """Trains until the last epoch, a callback's stop or Ctrl-C. An epoch cut short by Ctrl-C is not in the history."""
+    plan, progress, session, pace = fitting.plan, fitting.progress, fitting.session, Pace()
     with Interrupts() as interrupts:
         for epoch in range(plan.initial_epoch, plan.epochs):
             began = time.perf_counter()
             callbacks.tell("on_epoch_begin", epoch, {})
-            _forget_metrics(session)
-            logs: dict[str, Any] = {}
-            for done, outputs in _slices(session, plan, progress, callbacks):
-                logs = {k: v.item() if v.size == 1 else v for k, v in outputs.items() if k != "learning_rate"}
-                callbacks.tell("on_progress", done, plan.steps or done, logs)
-                if interrupts.asked:
+            if progress.batches_done == 0:  # else an interrupted epoch goes on
+                forget_metrics(session)
+            outputs: dict[str, Array] = {}
+            for outputs in _slices(fitting, trainee, callbacks, pace):
+                callbacks.tell(
+                    "on_progress", progress.batches_done, plan.source.steps or progress.batches_done, logs_of(outputs)
+                )
+                if interrupts.asked and progress.batches_done != plan.source.steps:
                     history.params["interrupted"] = True
                     return
             progress.epochs_trained += 1
-            if validate is not None and (epoch + 1) % plan.validation_freq == 0:
-                logs |= {f"val_{k}": v for k, v in validate().items()}
+            trainee.epochs_trained, progress.batches_done = progress.epochs_trained, 0
+            logs = logs_of(outputs)
+            if validate is not None and plan.validates(epoch):
+                callbacks.tell("on_test_begin", {})
+                measured = validate()
+                callbacks.tell("on_test_end", measured)
+                logs = dict(sorted([*logs.items(), *((f"val_{name}", value) for name, value in measured.items())]))
             callbacks.tell("on_epoch_end", epoch, logs)
-            history.add(epoch, logs, time.perf_counter() - began)
-            if progress.stop():
+            history.add(epoch, logs, time.perf_counter() - began, progress.last_rate)
+            if interrupts.asked:
+                history.params["interrupted"] = True
+            if trainee.stop_training or interrupts.asked:
                 return
 
 
-def _slices(session: Session, plan: Plan, progress: Progress, callbacks: CallbackList) -> Iterator[tuple[int, Any]]:
-    """Runs one epoch, answering after each slice how many batches are done and the outputs so far."""
-    by_batch, done = callbacks.wants_batches, 0
-    for rows, order in _pieces(plan, progress.epochs_trained):
-        data, at, steps, limit = rows.feeds(), 0, 1, None
-        size = plan.batch_size if plan.rows is not None else len(order)
-        if plan.rows is not None and plan.steps_per_epoch is not None:
-            limit = plan.steps_per_epoch * size
-        while at < len(order[:limit]):
-            piece = order[at : at + steps * size][: None if limit is None else limit - at]
+def _slices(fitting: Fitting, trainee: Trainee, callbacks: CallbackList, pace: Pace) -> Iterator[dict[str, Array]]:
+    """Runs one epoch, answering the outputs so far after each slice."""
+    plan, progress = fitting.plan, fitting.progress
+    by_batch = callbacks.wants_batches
+    for visit in plan.source.epoch(plan.seed, progress.epochs_trained, progress.batches_done):
+        data, size, at = visit.rows.feeds(), visit.batch_size, 0
+        while at < len(visit.order):
+            piece = visit.order[at : at + (1 if by_batch else pace.steps) * size]
+            steps = -(-len(piece) // size)
             if by_batch:
-                callbacks.tell("on_train_batch_begin", done, {})
+                callbacks.tell("on_train_batch_begin", progress.batches_done, {})
+            settings, per_step = settings_for(fitting.session, trainee.optimizer, plan, progress.iterations, steps)
             began = time.perf_counter()
-            count = -(-len(piece) // size)
-            outputs = session.run(data, piece, size, *_settings(plan, progress, count))
-            seconds = time.perf_counter() - began
-            at, done, progress.iterations = at + len(piece), done + count, progress.iterations + count
+            outputs = fitting.session.run(data, piece, size, settings, per_step)
+            pace.took(steps, time.perf_counter() - began)
+            at += len(piece)
+            progress.batches_done += steps
+            progress.iterations += steps
+            progress.last_rate = outputs["learning_rate"].item()
             if by_batch:
-                logs = {k: v.item() for k, v in outputs.items() if v.size == 1 and k != "learning_rate"}
-                callbacks.tell("on_train_batch_end", done - 1, logs)
-            else:
-                steps = int(max(1, min(4 * steps, count * SLICE_SECONDS / max(seconds, 1e-9))))
-            yield done, outputs
-            if by_batch and progress.stop():
+                callbacks.tell("on_train_batch_end", progress.batches_done - 1, logs_of(outputs))
+            yield outputs
+            if trainee.stop_training:
                 return
-    if done == 0:
-        raise DataError("the data set gave no batches to train on")
 
 
-def _pieces(plan: Plan, epochs_trained: int) -> Iterator[tuple[Rows, Array]]:
-    """Rows in memory with the order in which an epoch visits them: once for a data set, batch by batch for a stream."""
-    if plan.rows is not None:
-        n = len(plan.rows)
-        yield plan.rows, epoch_order(plan.seed, epochs_trained, n) if plan.shuffle else np.arange(n)
-    elif plan.stream is not None:
-        for batch in islice(plan.stream(), plan.steps_per_epoch):
-            yield batch, np.arange(len(batch))
+def settings_for(
+    session: Session, rule: UpdateRule, plan: Plan, iterations: int, steps: int
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """The inputs that are not rows: those that stay, and those that change at each step.
 
-
-def epoch_order(seed: int, epoch: int, rows: int) -> Array:
-    """The order in which an epoch visits the rows: a function of the seed and the epoch's number, so a run can resume."""
-    return RandomStream(seed, ORDER_STREAM, step=epoch).permutation(rows)
-
-
-def _settings(plan: Plan, progress: Progress, steps: int) -> tuple[dict[str, Array], dict[str, Array]]:
-    """The inputs that are not rows: those that stay, and those that change at each step."""
-    rate = progress.rate()
+    The rate is read anew each time, so a callback may assign it. Raises `UsageError` where it is no rate, or where the
+    program holds a schedule's formula and another rate was assigned.
+    """
     settings = {"seed": key_of(plan.seed)}
-    if rate is None:  # a schedule: its formula is in the program
+    rate = rule.learning_rate
+    if plan.schedule is not None:
+        if rate is not plan.schedule:
+            raise UsageError(
+                f"learning_rate was set to {rate!r} during a fit that began with the schedule {plan.schedule!r}. "
+                "Set it between two fits, or compile with a number."
+            )
         return settings, {}
-    if callable(rate):
-        steps_ahead = range(progress.iterations, progress.iterations + steps)
-        return settings, {"learning_rate": np.array([float(rate(t)) for t in steps_ahead])}
-    return settings | {"learning_rate": np.asarray(rate)}, {}
+    if not callable(rate):
+        return settings | {"learning_rate": np.asarray(rate)}, {}
+    rates = [float(rate(t)) for t in range(iterations, iterations + steps)]
+    for t, value in enumerate(rates, iterations):
+        if not (math.isfinite(value) and value >= 0):
+            raise UsageError(
+                f"learning_rate must be a finite number of at least 0; the function gave {value} at step {t}"
+            )
+    return settings, {"learning_rate": np.array(rates)}
 
 
-def _forget_metrics(session: Session) -> None:
-    session.load(
-        {
-            s.name: np.zeros(s.shape)
-            for s in session.program.states  # type: ignore[arg-type]
-            if s.name.startswith("metrics/")
-        }
-    )
+def forget_metrics(session: Session) -> None:
+    """Sets the accumulators of loss and metrics back to 0."""
+    kept = [s for s in session.program.states if s.name.startswith("metrics/")]
+    session.load({s.name: np.zeros(s.shape) for s in kept})
 
 
-def measure(session: Session, pieces: Iterator[Rows], batch_size: int | None) -> dict[str, Any]:
-    """Loss and metrics over all rows of all pieces."""
-    _forget_metrics(session)
+def logs_of(outputs: dict[str, Array]) -> Logs:
+    """Outputs as callbacks and histories have them: numbers, in the order of their names, as in Keras 3."""
+    return {k: v.item() if v.size == 1 else v for k, v in sorted(outputs.items()) if k != "learning_rate"}
+
+
+def measure(session: Session, source: Source) -> Logs:
+    """Loss and metrics over one epoch of `source`."""
+    forget_metrics(session)
     outputs: dict[str, Array] = {}
-    for rows in pieces:
-        outputs = session.run(rows.feeds(), np.arange(len(rows)), batch_size or len(rows))
-    if not outputs:
-        raise DataError("the data set gave no batches to evaluate on")
-    return {k: v.item() if v.size == 1 else v for k, v in outputs.items()}
+    for visit in source.epoch(seed=0, number=0):
+        outputs = session.run(visit.rows.feeds(), visit.order, visit.batch_size)
+    return logs_of(outputs)

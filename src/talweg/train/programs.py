@@ -6,7 +6,7 @@ One step of training is one graph, whatever the network, the loss and the rule.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,15 @@ from talweg.optim import UpdateRule
 from talweg.optim.schedules import Schedule
 
 States = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric under the label that it has in histories, and whether the examples' weights count in it."""
+
+    label: str
+    metric: Metric
+    weighted: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,26 +65,35 @@ def forward(layers: Sequence[Layer], x: Tensor, states: States, context: Context
     return x
 
 
+def variables_of(layers: Iterable[Layer], trainable_only: bool = False) -> list[Variable]:
+    """The layers' variables, each once, also where a layer stands at two places."""
+    own = (v for layer in layers for v in (layer.trainable_variables if trainable_only else layer.variables))
+    return list({id(v): v for v in own}.values())
+
+
+def output_of(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> Tensor:
+    """What built `layers` make of examples of `input_shape`, as a formula."""
+    x = g.input_tensor("x", (BATCH, *input_shape))
+    return forward(layers, x, _states(variables_of(layers)), Context(training=False))
+
+
 def output_shape(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of one example after built `layers`: their formulas are written down, and the result's shape read off."""
-    states = _states([v for layer in layers for v in layer.variables])
-    y = forward(layers, g.input_tensor("x", (BATCH, *input_shape)), states, Context(training=False))
-    return y.shape[1:]  # type: ignore[return-value]
+    """The shape of one example after built `layers`."""
+    return output_of(layers, input_shape).shape[1:]  # type: ignore[return-value]
 
 
 def prediction_program(layers: Sequence[Layer], form: Form) -> Program:
     """x in, the network's output out."""
     x, _, _ = form.inputs()
-    variables = [v for layer in layers for v in layer.variables]
-    states = _states(variables)
+    states = _states(variables_of(layers))
     y = forward(layers, x, states, Context(training=False))
     return Program("predict", (x,), tuple(states.values()), {"y": y}, {})
 
 
-def evaluation_program(layers: Sequence[Layer], form: Form, loss: Loss, metrics: Sequence[Metric]) -> Program:
+def evaluation_program(layers: Sequence[Layer], form: Form, loss: Loss, metrics: Sequence[Measured]) -> Program:
     """Rows of x and y in, loss and metrics so far out; the states that change are the metrics' accumulators."""
     x, y, weight = form.inputs()
-    states = _states([v for layer in layers for v in layer.variables])
+    states = _states(variables_of(layers))
     context = Context(training=False)
     y_pred = forward(layers, x, states, context)
     total = _total_loss(layers, states, context, loss, y, y_pred, weight if form.weighted else None)
@@ -85,19 +103,19 @@ def evaluation_program(layers: Sequence[Layer], form: Form, loss: Loss, metrics:
 
 
 def training_program(
-    layers: Sequence[Layer], form: Form, loss: Loss, metrics: Sequence[Metric], rule: UpdateRule
+    layers: Sequence[Layer], form: Form, loss: Loss, metrics: Sequence[Measured], rule: UpdateRule
 ) -> Program:
     """One step: forward, loss, gradients, new values of the parameters and of all that the rule remembers."""
     x, y, weight = form.inputs()
     weights = weight if form.weighted else None
     seed, iterations = g.input_tensor("seed", (2,), "uint"), g.state_tensor("optimizer/iterations", (), "uint")
-    states = _states([v for layer in layers for v in layer.variables])
+    states = _states(variables_of(layers))
 
     context = Context(training=True, seed=seed, step=iterations)
     y_pred = forward(layers, x, states, context)
     total = _total_loss(layers, states, context, loss, y, y_pred, weights)
 
-    trained = [states[v.name] for layer in layers for v in layer.trainable_variables]
+    trained = [states[v.name] for v in variables_of(layers, trainable_only=True)]
     gradients = [d.named(f"gradient/{w.name}") for w, d in zip(trained, gradient(total, trained), strict=True)]
     rate, rate_inputs = _rate(rule, iterations)
     slots, new = apply_rule(rule, trained, gradients, iterations, rate)
@@ -142,9 +160,9 @@ def _total_loss(
     y_pred: Tensor,
     weights: Tensor | None,
 ) -> Tensor:
-    """The loss on the batch, plus what regularizers ask for."""
+    """The loss on the batch, plus what regularizers ask for (of what is trained, as in Keras)."""
     total = loss.reduce(loss.examples(y, y_pred), weights)
-    for v in (v for layer in layers for v in layer.variables):
+    for v in variables_of(layers, trainable_only=True):
         if v.declared.regularizer is not None:
             total = total + v.declared.regularizer(states[v.name])
     for penalty in context.losses:
@@ -153,7 +171,7 @@ def _total_loss(
 
 
 def _measured(
-    metrics: Sequence[Metric], loss: Tensor, y: Tensor, y_pred: Tensor, weights: Tensor | None
+    metrics: Sequence[Measured], loss: Tensor, y: Tensor, y_pred: Tensor, weights: Tensor | None
 ) -> tuple[list[Tensor], dict[str, Tensor], dict[Tensor, Tensor]]:
     """Accumulators, outputs and updates of the mean loss and of every metric."""
     rows = g.batch_size()
@@ -161,13 +179,18 @@ def _measured(
     updates = {total: total + loss * rows, count: count + rows}
     outputs = {"loss": updates[total] / updates[count]}
     kept = [total, count]
-    weight = g.broadcast_to(g.constant(1.0), (BATCH,)) if weights is None else weights
-    for metric in metrics:
+    ones = g.broadcast_to(g.constant(1.0), (BATCH,))
+    for measured in metrics:
+        label, metric = measured.label, measured.metric
+        weight = weights if measured.weighted and weights is not None else ones
         shapes = metric.accumulators(y_pred)
-        s = {k: g.state_tensor(f"metrics/{metric.label}/{k}", shape) for k, shape in shapes.items()}
-        new = metric.accumulate(y, y_pred, weight, s)
+        s = {k: g.state_tensor(f"metrics/{label}/{k}", shape) for k, shape in shapes.items()}
+        try:
+            new = metric.accumulate(y, y_pred, weight, s)
+        except (ShapeError, GraphError) as error:
+            raise ShapeError(f"metric {label!r} cannot be measured with this loss's labels: {error}") from None
         updates |= {s[k]: new[k] for k in s}
-        outputs[metric.label] = metric.outcome(new)
+        outputs[label] = metric.outcome(new)
         kept += s.values()
     return kept, outputs, updates
 
@@ -182,7 +205,7 @@ def first_values(program: Program, variables: Mapping[str, Variable], rule: Upda
         else:
             is_slot = re.match(r"optimizer/.+/", state.name)
             first = begin.get(state.name.rsplit("/", 1)[-1], 0.0) if is_slot else 0.0
-            values[state.name] = np.full(state.shape, first)  # type: ignore[arg-type]
+            values[state.name] = np.full(state.shape, first)
     return values
 
 

@@ -1,8 +1,8 @@
-"""From what a user passes to `fit`, `evaluate` and `predict` to checked arrays of rows."""
+"""From what a user passes as x and y to checked arrays of rows. What y must be besides, for a loss, is in `labels`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,6 @@ import numpy as np
 
 from talweg.errors import DataError, ShapeError, UsageError
 from talweg.graph import Array, DType
-from talweg.nn.losses import Loss
 from talweg.train.programs import Form
 
 
@@ -32,34 +31,40 @@ class Rows:
             self.x[cut], None if self.y is None else self.y[cut], None if self.weight is None else self.weight[cut]
         )
 
+    def weighted(self, weight: Array | None) -> Rows:
+        """The same rows, each counting `weight` times what it counts now."""
+        if weight is None:
+            return self
+        return replace(self, weight=weight if self.weight is None else self.weight * weight)
+
     def feeds(self) -> dict[str, Array]:
         """The arrays by the names of a program's inputs."""
         named = {"x": self.x, "y": self.y, "sample_weight": self.weight}
         return {k: v for k, v in named.items() if v is not None}
 
+    @property
     def form(self) -> Form:
         """What a program for these rows must take in."""
-        y_shape, y_dtype = ((), "float") if self.y is None else (self.y.shape[1:], graph_dtype(self.y))
-        return Form(self.x.shape[1:], graph_dtype(self.x), y_shape, y_dtype, self.weight is not None)
+        if self.y is None:
+            return Form(self.x.shape[1:], graph_dtype(self.x))
+        return Form(
+            self.x.shape[1:], graph_dtype(self.x), self.y.shape[1:], graph_dtype(self.y), self.weight is not None
+        )
 
 
 def graph_dtype(array: Array) -> DType:
-    return {"f": "float", "i": "int", "u": "uint8" if array.itemsize == 1 else "int", "b": "float"}[array.dtype.kind]
+    kinds: dict[str, DType] = {"f": "float", "i": "int", "u": "uint8", "b": "float"}
+    return kinds[array.dtype.kind]
+
+
+# ── arrays of numbers ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def as_array(value: Any, argument: str) -> Array:
     """`value` (a list, an array, a pandas frame or series) as an array of finite numbers; raises `DataError`."""
-    if hasattr(value, "to_numpy"):
-        value = value.to_numpy()
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise DataError(f"{argument}: rows have different lengths, so they make no array ({error})") from None
+    array = _array_of(value, argument)
     if array.dtype == object:
-        try:
-            array = array.astype(np.float64)
-        except (TypeError, ValueError):
-            raise DataError(_not_numbers(array, argument)) from None
+        array = _from_objects(array, argument, getattr(value, "columns", None))
     if array.dtype.kind not in "fiub":
         raise DataError(_not_numbers(array, argument))
     if array.ndim == 0:
@@ -69,147 +74,134 @@ def as_array(value: Any, argument: str) -> Array:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         bad = np.argwhere(~np.isfinite(array))
         where = tuple(int(i) for i in bad[0])
+        count = (
+            f"{len(bad)} values that are not finite numbers" if len(bad) > 1 else "a value that is not a finite number"
+        )
         raise DataError(
-            f"{argument} has {len(bad)} values that are not finite numbers, the first ({array[where]}) at "
-            f"{list(where)}; remove those rows or fill them in"
+            f"{argument} has {count}: {'the first, ' if len(bad) > 1 else ''}{array[where]}, stands at {list(where)}. "
+            "Remove such rows, or fill the values in."
         )
     return np.ascontiguousarray(array)
 
 
-def _not_numbers(array: Array, argument: str) -> str:
-    example = next((v for v in array.ravel() if not isinstance(v, (int, float, np.number))), array.ravel()[0])
+def _array_of(value: Any, argument: str) -> Array:
+    """`value` as an array of any dtype; raises for what is no array of rows at all."""
+    if value is None:
+        raise UsageError(f"{argument} is missing")
+    if isinstance(value, (Mapping, set, frozenset)):
+        raise DataError(
+            f"{argument} is a {type(value).__name__}; a list or array with one row for each example was expected. "
+            "Put the columns side by side first: numpy.column_stack(list(columns.values()))."
+        )
+    if np.ma.isMaskedArray(value) and np.ma.is_masked(value):
+        raise DataError(
+            f"{argument} is a masked array with {np.ma.count_masked(value)} masked values. Fill them in with "
+            "x.filled(value), or leave those rows out."
+        )
+    if hasattr(value, "toarray"):
+        raise DataError(f"{argument} is a sparse matrix ({type(value).__name__}); pass {argument}.toarray()")
+    try:
+        return np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value)
+    except ValueError:
+        raise DataError(_ragged(value, argument)) from None
+
+
+def _from_objects(array: Array, argument: str, columns: Any) -> Array:
+    """Python objects as float64, where all of them are numbers."""
+    if any(isinstance(v, (list, tuple, np.ndarray)) for v in array.ravel()):
+        raise DataError(_ragged(list(array), argument))
+    try:
+        if any(isinstance(v, (str, bytes)) for v in array.ravel()):
+            raise ValueError
+        return array.astype(np.float64)
+    except OverflowError:
+        raise DataError(f"{argument} has whole numbers that are too large for any float") from None
+    except (TypeError, ValueError):
+        raise DataError(_not_numbers(array, argument, columns)) from None
+
+
+def _ragged(value: Any, argument: str) -> str:
+    shapes = [np.shape(v) if not isinstance(v, (list, tuple)) else (len(v),) for v in value]
+    first = next((i for i, s in enumerate(shapes) if s != shapes[0]), 0)
     return (
-        f"{argument} must be numbers; it has dtype {array.dtype} with values such as {example!r}. "
-        "Turn categories into numbers first (talweg.data has encoders)."
+        f"{argument} makes no array, because its rows differ in length: row 0 has shape {list(shapes[0])}"
+        + (f", row {first} {list(shapes[first])}" if first else ", but the parts of a row differ")
+        + ". Pad or cut them to one length."
     )
 
 
-def features(x: Any, input_shape: tuple[int, ...] | None, precision: str, argument: str = "x") -> Array:
+def _not_numbers(array: Array, argument: str, columns: Any = None) -> str:
+    flat = list(np.ndindex(array.shape))
+    where = next(
+        (i for i in flat if not isinstance(array[i], (int, float, np.number)) or array.dtype.kind == "c"), flat[0]
+    )
+    column = f" (column {columns[where[1]]!r})" if columns is not None and len(where) > 1 else ""
+    hints = {
+        "c": f"Pass the real and imaginary parts as two columns, or numpy.abs({argument}).",
+        "M": "Turn dates into numbers first, such as days since the first.",
+        "m": "Turn durations into numbers first: divide by numpy.timedelta64(1, 's').",
+    }
+    hint = hints.get(array.dtype.kind, "Turn text and categories into numbers first; talweg.data has encoders.")
+    example = f"with values such as {str(array[where])[:40]!r}{column}"
+    return f"{argument} must be numbers; it has dtype {array.dtype}, {example}. {hint}"
+
+
+def as_float(array: Array, precision: str, argument: str) -> Array:
+    """The array in float32 or float64; raises `DataError` where float32 cannot hold it."""
+    with np.errstate(over="ignore"):
+        cast = array.astype(precision, copy=False)
+    if array.dtype.kind == "f" and array.dtype.itemsize > cast.dtype.itemsize and not np.isfinite(cast).all():
+        largest = array.flat[int(np.abs(array).argmax())]
+        raise DataError(
+            f"{argument} has values as large as {largest:.4g}, which become infinite in float32 (it ends at 3.4e+38). "
+            f"Scale {argument} first, or compile(..., precision='float64')."
+        )
+    return cast
+
+
+# ── x ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def features(
+    x: Any, input_shape: tuple[int, ...] | None, precision: str, argument: str = "x", layer: str | None = None
+) -> Array:
     """x as the network takes it: pixels stay uint8, all else becomes float; (n,) becomes (n, 1).
 
-    Raises `ShapeError` where examples do not have `input_shape` (they may lack or have a last axis of 1).
+    Raises `ShapeError`, naming the layer, where examples do not have `input_shape`; a last axis of 1 may be lacking, or
+    one too many.
     """
     array = as_array(x, argument)
     if array.dtype != np.uint8:
-        array = array.astype(precision)
+        array = as_float(array, precision, argument)
+    given = array.shape
     if array.ndim == 1:
         array = array[:, None]
-    if input_shape is not None and array.shape[1:] != input_shape:
-        if array.shape[1:] == (*input_shape, 1) or (*array.shape[1:], 1) == input_shape:
-            return array.reshape(len(array), *input_shape)
-        hint = ""
-        if array.shape == input_shape:
-            hint = f" For one example pass {argument}[None]."
-        raise ShapeError(
-            f"{argument} has examples of shape {list(array.shape[1:])}; the model's first layer takes {list(input_shape)}."
-            + hint
-        )
-    return array
+    if input_shape is None or array.shape[1:] == input_shape:
+        return array
+    if array.shape[1:] == (*input_shape, 1) or (*array.shape[1:], 1) == input_shape:
+        return array.reshape(len(array), *input_shape)
+    taker = "the model" if layer is None else f"the first layer, {layer!r},"
+    hint = f" For a single example pass it in a list: [{argument}]." if given == input_shape else ""
+    raise ShapeError(
+        f"{argument} has shape {list(given)}, so examples of shape {list(array.shape[1:])}; {taker} takes examples of "
+        f"shape {list(input_shape)}.{hint}"
+    )
 
 
-def labels(y: Any, loss: Loss, output_shape: tuple[int, ...], precision: str, argument: str = "y") -> Array:
-    """y as the loss takes it, checked against the network's output; raises `DataError` saying what to do."""
-    array = as_array(y, argument)
-    name, classes = loss.formula.__name__, output_shape[-1] if output_shape else 1
-    if loss.targets == "classes":
-        if array.shape[1:] == output_shape and classes > 1:
-            raise DataError(
-                f"loss {name!r} takes class numbers 0..{classes - 1}; {argument} has rows of {classes} numbers, as one-hot "
-                "labels do. Use loss='categorical_crossentropy'."
-            )
-        return _class_numbers(array, classes, argument, name).reshape(len(array), *output_shape[:-1])
-    if loss.targets == "one_hot":
-        if array.shape[1:] != output_shape:
-            raise DataError(
-                f"loss {name!r} takes one-hot rows of {classes} numbers; {argument} has shape {list(array.shape)}. For class "
-                "numbers use loss='sparse_categorical_crossentropy', or talweg.utils.to_categorical(y)."
-            )
-        if classes == 1:
-            raise DataError(
-                f"loss {name!r} needs one output for each class; the model has a single one, whose softmax is always 1. "
-                "For two classes use Dense(1, activation='sigmoid') and loss='binary_crossentropy'."
-            )
-    if array.shape[1:] != output_shape:
-        if (*array.shape[1:], 1) == output_shape or array.shape[1:] == (*output_shape, 1):
-            array = array.reshape(len(array), *output_shape)
-        else:
-            raise ShapeError(
-                f"{argument} has labels of shape {list(array.shape[1:])}; the model's output has {list(output_shape)}."
-                + (" For class numbers use loss='sparse_categorical_crossentropy'." if classes > 1 else "")
-            )
-    if loss.targets in ("binary", "one_hot") and (array.min() < 0 or array.max() > 1):
+def example_weights(sample_weight: Any, rows: int, precision: str, argument: str = "sample_weight") -> Array | None:
+    """How much each example counts: (n,) numbers."""
+    if sample_weight is None:
+        return None
+    weight = as_float(as_array(sample_weight, argument), precision, argument)
+    if weight.shape not in ((rows,), (rows, 1)):
         raise DataError(
-            f"loss {name!r} takes labels between 0 and 1; {argument} goes from {array.min()} to {array.max()}"
+            f"{argument} must be one number for each of the {rows} examples; it has shape {list(weight.shape)}"
         )
-    return array.astype(precision)
+    if (weight < 0).any():
+        raise DataError(f"{argument} must not be negative; the least is {weight.min()}")
+    return weight.reshape(rows)
 
 
-def _class_numbers(array: Array, classes: int, argument: str, loss: str) -> Array:
-    if array.dtype.kind == "f" and (array != np.floor(array)).any():
-        raise DataError(
-            f"loss {loss!r} takes class numbers; {argument} has fractions such as "
-            f"{array[array != np.floor(array)][0]}. For numbers to be predicted use loss='mse'."
-        )
-    low, high = int(array.min()), int(array.max())
-    if low < 0 or high >= classes:
-        raise DataError(
-            f"loss {loss!r} with {classes} outputs takes class numbers 0..{classes - 1}; {argument} goes from {low} to {high}. "
-            + (f"Give the last layer {high + 1} units." if low >= 0 else "Count the classes from 0.")
-        )
-    return array.astype(np.int32)
-
-
-def weights_of(
-    y: Array | None, rows: int, sample_weight: Any, class_weight: Mapping[int, float] | None, precision: str
-) -> Array | None:
-    """The weight of each example, from `sample_weight` and, by its class, from `class_weight`."""
-    weight = None
-    if sample_weight is not None:
-        weight = as_array(sample_weight, "sample_weight").astype(precision).reshape(-1)
-        if len(weight) != rows:
-            raise DataError(f"sample_weight has {len(weight)} entries for {rows} examples")
-    if class_weight is not None:
-        if y is None:
-            raise UsageError("class_weight needs labels")
-        numbers = y.argmax(axis=-1) if y.ndim > 1 and y.shape[-1] > 1 else np.rint(y.reshape(rows)).astype(int)
-        by_class = np.ones(max(int(numbers.max()), *map(int, class_weight)) + 1)
-        for number, value in class_weight.items():
-            by_class[int(number)] = value
-        chosen = by_class[numbers].astype(precision)
-        weight = chosen if weight is None else weight * chosen
-    return weight
-
-
-def same_length(x: Array, y: Array | None) -> None:
-    if y is not None and len(x) != len(y):
-        raise DataError(f"x has {len(x)} examples and y has {len(y)}: they must have one label each")
-
-
-def is_stream(x: Any) -> bool:
-    """Whether `x` gives batches one after another (a Dataset, a generator) rather than being the examples."""
-    if isinstance(x, (np.ndarray, list, tuple, str, bytes, Mapping)) or hasattr(x, "to_numpy"):
-        return False
-    return isinstance(x, Iterable) or hasattr(x, "__getitem__") and hasattr(x, "__len__")
-
-
-def batches_of(stream: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """(x, y, weight) of each batch that a stream gives; what it leaves out is None."""
-    iterator = iter(stream) if isinstance(stream, Iterable) else (stream[i] for i in range(len(stream)))
-    for item in iterator:
-        if isinstance(item, (tuple, list)) and 1 <= len(item) <= 3:
-            yield tuple([*item, None, None][:3])  # type: ignore[misc]
-        else:
-            yield item, None, None
-
-
-def gathered(parts: list[Rows]) -> Rows:
-    """Several parts as one."""
-    if not parts:
-        raise DataError("the data set gave no batches")
-    first = parts[0]
-    return replace(
-        first,
-        x=np.concatenate([p.x for p in parts]),
-        y=None if first.y is None else np.concatenate([p.y for p in parts]),  # type: ignore[misc]
-        weight=None if first.weight is None else np.concatenate([p.weight for p in parts]),
-    )  # type: ignore[misc]
+def same_length(x: Array, y: Array, x_name: str = "x", y_name: str = "y") -> None:
+    if len(x) != len(y):
+        raise DataError(f"{x_name} has {len(x)} examples and {y_name} has {len(y)}: each example needs one label")

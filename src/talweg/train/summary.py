@@ -40,12 +40,13 @@ def summary_table(model: Model, line_length: int | None = None) -> str:
     table = [ruler("┏", "┳", "┓", "━"), line(rows[0], "┃"), ruler("┡", "╇", "┩", "━"), body, ruler("└", "┴", "┘", "─")]
     total = model.count_params()
     trained = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+    size = np.dtype(model.precision).itemsize
     counts = [("Total params", total), ("Trainable params", trained), ("Non-trainable params", total - trained)]
     return "\n".join(
         [
             f'Model: "{model.name}"',
             *[t for t in table if t],
-            *(f" {name}: {n:,} ({_bytes(4 * n)})" for name, n in counts),
+            *(f" {name}: {n:,} ({_bytes(size * n)})" for name, n in counts),
         ]
     )
 

@@ -127,8 +127,8 @@ div = operation(
 
 def _power_gradient(g: Tensor, y: Tensor, a: Tensor, b: Tensor) -> list[Tensor | None]:
     # b a^(b-1) is written so that a⁰ = 1 gives slope 0 also at a = 0; ln a is asked for only where a > 0.
-    slope = where(equal(b, b * 0), b * 0, b * power(a, b - 1))
-    log_a = where(a > 0, log(where(a > 0, a, a * 0 + 1)), a * 0)
+    slope = where(equal(b, 0.0), 0.0, b * power(a, b - 1))
+    log_a = where(a > 0, log(where(a > 0, a, 1.0)), 0.0)
     return [g * slope, g * y * log_a]
 
 
@@ -138,7 +138,7 @@ power = operation("power", "elementwise", r"a^{b}", np.power, dtype=_floats, gra
 def _extremum_gradient(g: Tensor, y: Tensor, a: Tensor, b: Tensor) -> list[Tensor | None]:
     # Equal operands share the gradient, as in PyTorch and JAX; so softplus, written with maximum, has slope ½ at 0.
     share = where(equal(a, b), 0.5 * g, g)
-    return [where(equal(y, a), share, 0 * g), where(equal(y, b), share, 0 * g)]
+    return [where(equal(y, a), share, 0.0), where(equal(y, b), share, 0.0)]
 
 
 maximum_ = operation("maximum", "elementwise", r"\max(a, b)", np.maximum, gradient=_extremum_gradient)

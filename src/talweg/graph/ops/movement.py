@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -141,7 +142,8 @@ slice_ = builtins.slice
 def _pad_gradient(g: Tensor, y: Tensor, x: Tensor, padding: Padding, value: float) -> list[Tensor | None]:
     ranges: list[tuple[int, Dim, int]] = []
     for d, (low, _, interior) in zip(x.shape, padding, strict=True):
-        ranges.append((0, BATCH, 1) if d is BATCH else (low, low + (d - 1) * (interior + 1) + 1, interior + 1))
+        last = low if d in (0, BATCH) else low + (d - 1) * (interior + 1) + 1
+        ranges.append((0, BATCH, 1) if d is BATCH else (low, last, interior + 1))
     return [_slice(g, ranges=tuple(ranges))]
 
 
@@ -215,7 +217,8 @@ def slice(x: Tensor, ranges: Sequence[tuple[int, int] | tuple[int, int, int] | N
 def _concat_shape(*inputs: Tensor, axis: int) -> Shape:
     first = inputs[0].shape
     for x in inputs:
-        if x.shape[:axis] + x.shape[axis + 1 :] != first[:axis] + first[axis + 1 :] or x.shape[axis] is BATCH:
+        others = x.shape[:axis] + x.shape[axis + 1 :]
+        if x.rank != len(first) or others != first[:axis] + first[axis + 1 :] or x.shape[axis] is BATCH:
             raise ShapeError(f"shapes {', '.join(str(list(t.shape)) for t in inputs)} do not join along axis {axis}")
     return (*first[:axis], builtins.sum(x.shape[axis] for x in inputs), *first[axis + 1 :])  # type: ignore[misc]
 
@@ -253,7 +256,7 @@ def _indices(dtype: DType) -> None:
         raise GraphError(f"indices must be integers; got {dtype}")
 
 
-def _take_dtype(x: Tensor, indices: Tensor) -> DType:
+def _take_dtype(x: Tensor, indices: Tensor, **_: Any) -> DType:
     _indices(indices.dtype)
     return x.dtype
 

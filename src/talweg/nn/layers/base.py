@@ -5,7 +5,7 @@ Once a model is built, each declared parameter is a `Variable`, a named cell tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from types import SimpleNamespace
 from typing import Any, ClassVar, Protocol
@@ -69,6 +69,10 @@ class Variable:
 
     def numpy(self) -> Array:
         return self.value.copy()
+
+    def cast(self, precision: str) -> None:
+        """From now on the value is held in float32 or float64."""
+        self._value = self.value.astype(precision, copy=False)
 
     def assign(self, new: Any) -> None:
         self.value = new
@@ -177,6 +181,16 @@ class Layer(Described):
         for p in declared:
             value = initializers.get(p.initializer)(p.shape, random)
             variables[p.name] = Variable(f"{self.name}/{p.name}", p, np.array(value, precision))
+
+    def forget(self) -> None:
+        """Takes back `build`: a model does this where the layers after it do not fit."""
+        self._cells().clear()
+
+    def restore(self, input_shape: tuple[int, ...], values: Mapping[str, Array]) -> None:
+        """Makes the variables with given values, by their full names, rather than fresh ones: what loading a model does."""
+        for p in self.parameters(input_shape):
+            name = f"{self.name}/{p.name}"
+            self._cells()[p.name] = Variable(name, p, values[name])
 
     def write(self, x: Tensor, states: dict[str, Tensor], context: Context) -> Tensor:
         """The layer's output as a tensor: `call`, with the layer's variables found among `states`."""

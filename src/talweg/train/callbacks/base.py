@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from talweg.errors import UsageError
 
@@ -19,9 +19,18 @@ class Callback:
     """The base, with Keras's names: subclasses write what they want to be told of.
 
     `self.model` is the model, `self.params` what `fit` was asked for. ``self.model.stop_training = True`` ends the fit
-    after this epoch (this batch, in a batch's hook). A callback that writes a batch's hook makes `fit` come back to Python
-    after every batch, which costs what it costs.
+    after this epoch (this batch, in a batch's hook). A callback that writes a batch's hook makes `fit` come back to
+    Python after every batch, which costs what it costs.
+
+    `remembers` names the attributes that must outlive an interruption: `BackupAndRestore` keeps them.
     """
+
+    remembers: ClassVar[tuple[str, ...]] = ()
+    told_last: ClassVar[bool] = False
+    """Whether it is told of everything after the callbacks that are not, in whatever order `fit` was given them."""
+
+    companions: tuple[Callback, ...] = ()
+    """All callbacks of the fit, this one among them."""
 
     def __init__(self) -> None:
         self.model: Model = None  # type: ignore[assignment]
@@ -32,6 +41,20 @@ class Callback:
 
     def set_params(self, params: dict[str, Any]) -> None:
         self.params = params
+
+    @property
+    def wants_batches(self) -> bool:
+        """Whether `fit` must come back to Python after every batch: where a batch's hook is written."""
+        return any(getattr(type(self), hook) is not getattr(Callback, hook) for hook in BATCH_HOOKS)
+
+    def state(self) -> dict[str, Any]:
+        """What must outlive an interruption: numbers, texts, arrays, and lists and dicts of them."""
+        return {name: getattr(self, name) for name in self.remembers}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Goes on from a `state`; comes after `on_train_begin`."""
+        for name in self.remembers:
+            setattr(self, name, state[name])
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Before the first epoch."""
@@ -72,7 +95,7 @@ class Callback:
         """After a prediction."""
 
     def on_progress(self, done: int, steps: int, logs: Logs | None = None) -> None:
-        """About twenty times a second in an epoch: `done` of `steps` batches are over. Talweg's own; costs nothing more."""
+        """About twenty times a second in an epoch: `done` of `steps` batches are over. Talweg's own; costs nothing."""
 
 
 class CallbackList:
@@ -82,16 +105,18 @@ class CallbackList:
         self.callbacks = list(callbacks)
         for c in self.callbacks:
             if not isinstance(c, Callback):
-                raise UsageError(f"callbacks must be Callback objects; got {c!r}")
+                hint = f" Did you mean {c.__name__}()?" if isinstance(c, type) and issubclass(c, Callback) else ""
+                raise UsageError(f"callbacks must be Callback objects; got {c!r}.{hint}")
+        self.callbacks.sort(key=lambda c: c.told_last)
+        for c in self.callbacks:
+            c.companions = tuple(self.callbacks)
             c.set_model(model)
             c.set_params(params)
 
     @property
     def wants_batches(self) -> bool:
-        """Whether any callback writes a batch's hook."""
-        return any(
-            getattr(type(c), hook) is not getattr(Callback, hook) for c in self.callbacks for hook in BATCH_HOOKS
-        )
+        """Whether any callback wants to be told of every batch."""
+        return any(c.wants_batches for c in self.callbacks)
 
     def tell(self, hook: str, *arguments: Any) -> None:
         for c in self.callbacks:

@@ -1,0 +1,300 @@
+"""``talweg train``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from talweg.cli.output import FAILED, Output, reporting, scores
+
+if TYPE_CHECKING:
+    from talweg.train.experiment import Experiment, Wishes
+    from talweg.train.run_folder import RunRecorder
+
+TABLE, MODEL, RUN, SHOWN = "Tables and pictures", "Model and training", "The run", "What is printed"
+
+EXAMPLES = """[bold]Examples[/bold]
+
+talweg train digits
+
+talweg train mnist --model softmax --epochs 5
+
+talweg train fruit.csv --target kind
+
+talweg train photos/ --size 32x32     (photos/cats/*.jpg, photos/dogs/*.jpg)
+
+talweg train --resume runs/digits-dropout-20260102-030405"""
+
+
+def train(
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DATA",
+            show_default=False,
+            help="A data set's name (see [bold]talweg datasets[/bold]), a CSV file, or a folder with a folder of pictures for each class.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            rich_help_panel=MODEL,
+            help="A model's name (see [bold]talweg models[/bold]), a model.json for its architecture, or a saved model to go on from. [dim]Default: what fits the data.[/dim]",
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, rich_help_panel=MODEL, help="Passes over the training part.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, rich_help_panel=MODEL, help="Examples a step.")] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(metavar="NAME", rich_help_panel=MODEL, help="sgd, adam, rmsprop, ...")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(metavar="X", rich_help_panel=MODEL, help="The size of the steps.")
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0, rich_help_panel=MODEL, help="Decides all that is random: equal seeds, equal runs. [dim]Default: 0[/dim]"
+        ),
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(metavar="auto|native|reference", rich_help_panel=MODEL, help="What computes. [dim]Default: auto[/dim]"),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="COLUMN", rich_help_panel=TABLE, help="The column of a CSV file to be predicted.")
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            metavar="classification|regression", rich_help_panel=TABLE, help="[dim]Default: decided by the target, and said.[/dim]"
+        ),
+    ] = None,
+    missing: Annotated[
+        str | None,
+        typer.Option(metavar="error|drop|mean", rich_help_panel=TABLE, help="What to do about missing cells. [dim]Default: error[/dim]"),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", rich_help_panel=TABLE, help="A column to leave out; may be given again.")
+    ] = None,
+    separator: Annotated[
+        str | None, typer.Option(metavar="MARK", rich_help_panel=TABLE, help="What parts the cells. [dim]Default: ,[/dim]")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="HxW", rich_help_panel=TABLE, help="Resize pictures, for instance to 28x28.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", rich_help_panel=RUN, help="The run folder. [dim]Default: runs/<data>-<model>-<date-time>[/dim]"),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", rich_help_panel=RUN, help="Go on with a run that was interrupted, or (with more --epochs) that ended."),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", rich_help_panel=SHOWN, help="One JSON object on stdout; all else on stderr.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=SHOWN, help="Only the result and errors.")] = False,
+) -> None:
+    """Train a network on data, test it, and keep all of it in a run folder.
+
+    The validation part is taken from the training part; the test part is not looked at until the end.
+    """
+    output = Output(json, quiet)
+    running: list[Any] = []
+
+    def how_to_go_on() -> str:
+        if not running:
+            return "Interrupted before anything was written."
+        return f"Interrupted. What was trained is kept. {_go_on(str(running[0].folder.path))}"
+
+    with reporting(output, how_to_go_on):
+        if resume is not None:
+            others = {
+                **{"DATA": data, "--model": model, "--batch-size": batch_size, "--optimizer": optimizer, "--seed": seed},
+                **{"--learning-rate": learning_rate, "--engine": engine, "--target": target, "--task": task, "--out": out},
+                **{"--missing": missing, "--ignore": ignore, "--separator": separator, "--size": size},
+            }
+            experiment = _resumed(resume, epochs, [name for name, value in others.items() if value is not None])
+        else:
+            experiment = _begun(
+                _wishes(
+                    data,
+                    target,
+                    task,
+                    {"missing": missing, "ignore": ignore, "separator": separator, "size": size},
+                    {"model": model, "epochs": epochs, "batch_size": batch_size, "optimizer": optimizer}
+                    | {"learning_rate": learning_rate, "seed": seed, "engine": engine},
+                ),
+                out,
+            )
+        running.append(experiment)
+        _run(experiment, output)
+
+
+train.__doc__ = f"{train.__doc__}\n\n{EXAMPLES}"
+
+
+def _wishes(
+    data: str | None, target: str | None, task: str | None, reading: dict[str, Any], training: dict[str, Any]
+) -> Wishes:
+    """What was asked for, checked as far as it can be without the data."""
+    from talweg.errors import UnknownNameError, UsageError
+    from talweg.train.experiment import Wishes
+    from talweg.train.prepared import Source
+
+    if data is None:
+        raise UsageError("train what? Give DATA: a data set's name (talweg datasets lists them), a CSV file or a folder")
+    if task not in (None, "classification", "regression"):
+        raise UnknownNameError("task", task, ["classification", "regression"])
+    given = {name: value for name, value in reading.items() if value is not None}
+    if "size" in given:
+        given["size"] = _size(given["size"])
+    return Wishes(Source(data, target, task, given), **{k: v for k, v in training.items() if v is not None})
+
+
+def _size(text: str) -> list[int]:
+    from talweg.errors import UsageError
+
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(p.isdecimal() and 0 < int(p) <= 4096 for p in parts):
+        raise UsageError(f"--size must be height x width in pixels, for instance 28x28; got {text!r}")
+    return [int(p) for p in parts]
+
+
+def _begun(wishes: Wishes, out: Path | None) -> Experiment:
+    from talweg.train.experiment import Experiment
+
+    return Experiment.begin(wishes, out, command=shlex.join(["talweg", *sys.argv[1:]]))
+
+
+def _resumed(run: Path, epochs: int | None, others: list[str]) -> Experiment:
+    from talweg.errors import UsageError
+    from talweg.train.experiment import Experiment
+
+    if others:
+        raise UsageError(f"--resume goes on as the run began; only --epochs may be given with it, not {', '.join(others)}")
+    return Experiment.resume(run, epochs)
+
+
+def _run(experiment: Experiment, output: Output) -> None:
+    """Trains, tests, writes, and prints what came of it."""
+    from talweg.cli.progress import EpochDisplay
+
+    _introduce(experiment, output)
+    began = len(experiment.lines)
+    recorder = experiment.train([] if output.quiet else [EpochDisplay(output)])
+    run = str(experiment.folder.path)
+    if recorder.diverged is not None:
+        output.error("Diverged", _divergence(experiment, recorder), run=run)
+        raise typer.Exit(FAILED)
+    if not experiment.finished:
+        message = f"Interrupted after {len(experiment.lines)} of {experiment.epochs} epochs."
+        output.error("Interrupted", f"{message} {_go_on(run)}", run=run)
+        raise typer.Exit(FAILED)
+    if experiment.epochs == began:
+        output.say(f"All {began} epochs were trained before; give more with --epochs.")
+    result, predictions = experiment.finish()
+    _write_report(experiment, predictions)
+    experiment.folder.write_result(result)
+    _conclude(experiment, result, output)
+
+
+def _introduce(experiment: Experiment, output: Output) -> None:
+    prepared, config, model = experiment.prepared, experiment.folder.config, experiment.model
+    rows, shape = prepared.rows, " x ".join(map(str, prepared.input_shape))
+    parts = f"{rows['training']:,} training, {rows['validation']:,} validation and {rows['test']:,} test examples"
+    what = f"{len(prepared.class_names)} classes" if prepared.class_names else "a number to predict"
+    output.tell("data", f"{config['data']['data']}: {parts} of {shape} numbers; {what}", *prepared.notes)
+    output.tell("model", f"{config['model']}: {model.count_params():,} parameters{_lesson(config['model'])}")
+    steps = -(-rows["training"] // experiment.batch_size)
+    rate = model.optimizer.learning_rate
+    output.tell(
+        "training",
+        f"{experiment.epochs} epochs of {steps:,} steps, {experiment.batch_size} examples a step; "
+        f"{type(model.optimizer).__name__}, learning rate {rate if isinstance(rate, float) else 'by schedule'}; "
+        f"seed {config['seed']}",
+    )
+    output.tell("engine", f"{model.engine.name}, {model.engine.precision}")
+    output.tell("run", str(experiment.folder.path))
+    if not experiment.fresh:
+        output.tell("resumed", f"after {len(experiment.lines)} of {experiment.epochs} epochs")
+    output.say()
+
+
+def _go_on(run: str) -> str:
+    return f"Go on with\n  talweg train --resume {shlex.quote(run)}"
+
+
+def _lesson(name: str) -> str:
+    from talweg.train.presets import PRESETS
+
+    return f". {PRESETS[name].lesson}" if name in PRESETS else ""
+
+
+def _divergence(experiment: Experiment, recorder: RunRecorder) -> str:
+    assert recorder.diverged is not None
+    name, value, epoch = recorder.diverged
+    rate = experiment.model.optimizer.learning_rate
+    advice = f" with a smaller --learning-rate (it was {rate:g})" if isinstance(rate, float) else ""
+    return (
+        f"The training diverged: in epoch {epoch} {name} is {value}. The steps are too long: try again{advice}. "
+        f"The epochs before are kept in {experiment.folder.path}"
+    )
+
+
+def _write_report(experiment: Experiment, predictions: Any) -> None:
+    from talweg.insight.report import environment, write_report
+    from talweg.train.run_folder import history_of
+
+    prepared, config = experiment.prepared, experiment.folder.config
+    write_report(
+        experiment.folder.report,
+        history=history_of(experiment.lines),
+        config=config,
+        environment={**environment(), "engine": experiment.model.engine.name},
+        task=prepared.task,
+        class_names=prepared.class_names,
+        x_test=prepared.x_test,
+        y_test=prepared.y_test,
+        predictions=predictions,
+        input_shape=prepared.input_shape,
+        notes=prepared.notes,
+        feature_names=prepared.feature_names,
+        command=config["command"],
+    )
+
+
+def _conclude(experiment: Experiment, result: dict[str, Any], output: Output) -> None:
+    prepared, config, folder = experiment.prepared, experiment.folder.config, experiment.folder
+    summary = {
+        "run": str(folder.path),
+        "report": str(folder.report),
+        "data": config["data"]["data"],
+        "task": prepared.task,
+        "model": config["model"],
+        "parameters": experiment.model.count_params(),
+        "engine": experiment.model.engine.name,
+        "seed": config["seed"],
+        "rows": prepared.rows,
+        "notes": prepared.notes,
+        **result,
+    }
+    if output.as_json:
+        output.result(summary)
+        return
+    quiet, output.quiet = output.quiet, False  # the result is what --quiet leaves
+    if quiet:
+        output.say(f"{scores(result['test'])}   {folder.path}")
+        return
+    output.say()
+    output.tell("test", f"{scores(result['test'])}   (on {prepared.rows['test']:,} examples never seen in training)")
+    output.tell("time", f"{result['seconds']:.1f} s for {result['epochs']} epochs")
+    output.tell("report", str(folder.report))
+    output.tell("predict", f"talweg predict {shlex.quote(str(folder.path))} FILE")

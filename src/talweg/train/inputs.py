@@ -1,0 +1,95 @@
+"""From a file to what a trained model takes: the reading that its training used, found in `model.preprocessing`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from talweg.data import TableEncoding, read_idx, read_images, read_npz
+from talweg.data.images import SUFFIXES
+from talweg.errors import DataError, UsageError
+from talweg.graph import Array
+from talweg.train.model import Model
+
+NPZ_NAMES = ("x", "x_test", "images", "features", "arr_0")  # looked for in this order where there are several
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """x: (n, ...) for `Model.predict`.  names: of each example: a picture's file or a row's number."""
+
+    x: Array
+    names: list[str]
+    header: str
+
+
+def read_inputs(path: str | os.PathLike[str], model: Model) -> Inputs:
+    """Reads examples for `model` from a CSV file, a picture, a folder of pictures, an NPZ or an IDX file.
+
+    Raises `UsageError` for a form that the model cannot take or another suffix, `DataError` for contents that do not fit.
+    """
+    path, how = Path(path), model.preprocessing or {"kind": "arrays"}
+    if not path.exists():
+        raise UsageError(f"{path}: no such file or folder")
+    form = _form(path)
+    if form == "table":
+        if how["kind"] != "table":
+            raise UsageError(f"{path} is a table, and the model was trained on {_trained_on(how)}: give that")
+        encoding = TableEncoding.from_config(how["encoding"])
+        x = encoding.encode(encoding.read(path, separator=how.get("separator", ",")))
+        return Inputs(x, [str(i + 1) for i in range(len(x))], "row")
+    if form == "pictures":
+        if how["kind"] != "images":
+            raise UsageError(f"{path} holds pictures, and the model was trained on {_trained_on(how)}: give that")
+        images, names = read_images(path, size=tuple(how["size"]), grayscale=how["grayscale"])
+        return Inputs(_in_range(images, how["value_range"]).reshape(-1, *(model.input_shape or ())), list(names), "picture")
+    x = read_idx(path) if form == "idx" else _from_npz(path)
+    if model.input_shape is not None and x.shape == model.input_shape:  # one example, without an axis for several
+        x = x[None]
+    return Inputs(x, [str(i) for i in range(len(x))], "index")
+
+
+def _form(path: Path) -> str:
+    suffixes = [s.lower() for s in path.suffixes]
+    if path.is_dir() or suffixes[-1:] and suffixes[-1] in SUFFIXES:
+        return "pictures"
+    if {".csv", ".tsv", ".txt"} & set(suffixes[-2:]):
+        return "table"
+    if suffixes[-1:] == [".npz"]:
+        return "npz"
+    if "ubyte" in path.name or ".idx" in suffixes[-2:]:
+        return "idx"
+    raise UsageError(
+        f"{path}: expected a table (.csv), a picture ({', '.join(sorted(SUFFIXES))}) or a folder of them, an .npz file, or "
+        "an IDX file (.idx, ...-ubyte, also with .gz)"
+    )
+
+
+def _from_npz(path: Path) -> Array:
+    arrays = read_npz(path)
+    if len(arrays) == 1:
+        return next(iter(arrays.values()))
+    for name in NPZ_NAMES:
+        if name in arrays:
+            return arrays[name]
+    raise DataError(f"{path}: expected one array, or one named {' or '.join(NPZ_NAMES)}; it holds {', '.join(arrays)}")
+
+
+def _in_range(images: Array, value_range: list[float]) -> Array:
+    """Pixels of 0 to 255 in the range of the training's: digits has 0 to 16."""
+    low, high = value_range
+    if (low, high) == (0, 255):
+        return images
+    return np.rint(low + images.astype(np.float64) * (high - low) / 255).astype(np.uint8)
+
+
+def _trained_on(how: Mapping[str, Any]) -> str:
+    if how["kind"] == "table":
+        names = [column["name"] for column in how["encoding"]["columns"]]
+        return f"a table with the columns {', '.join(names[:6])}{', ...' if len(names) > 6 else ''}"
+    return "pictures" if how["kind"] == "images" else "arrays"

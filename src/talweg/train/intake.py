@@ -1,0 +1,156 @@
+"""From what a user passes to `fit`, `evaluate` and `predict` to sources of checked rows for one model.
+
+A model whose input shape is not known yet is built here, from the first data; where these turn out to be wrong, it is
+as unbuilt afterwards as before (`unbuilt_on_error`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from talweg.errors import UsageError
+from talweg.graph import Array
+from talweg.train import rows as rows_
+from talweg.train.labels import class_weights, labels
+from talweg.train.rows import Rows
+from talweg.train.sources import InMemory, Source, Stream, batches_of, checked_batch, is_stream
+
+if TYPE_CHECKING:
+    from talweg.train.model import Model
+
+
+@contextmanager
+def unbuilt_on_error(model: Model) -> Iterator[None]:
+    """What happens within builds the model, or leaves it as it was."""
+    was_built = model.built
+    try:
+        yield
+    except BaseException:
+        if not was_built:
+            model.unbuild()
+        raise
+
+
+def taken(model: Model, x: Any, argument: str = "x") -> Array:
+    """x as the model takes it. Builds the model where its input shape comes from the data."""
+    if not model.layers:
+        raise UsageError(f"model {model.name!r} has no layers; add() some first")
+    first = model.layers[0].name
+    array = rows_.features(x, model.input_shape, model.precision, argument, first)
+    if not model.built:
+        model.build(array.shape[1:])
+    return array
+
+
+def rows_of(model: Model, x: Any, y: Any = None, sample_weight: Any = None, of: str = "") -> Rows:
+    """Checked examples and labels. `of` is put before the arguments' names in messages: "validation "."""
+    array = taken(model, x, f"{of}x")
+    if y is None:
+        raise UsageError(f"{of}y is missing: for each example there must be a label")
+    y_array = rows_.as_array(y, f"{of}y")
+    rows_.same_length(array, y_array, f"{of}x", f"{of}y")
+    y_array = labels(y_array, model.loss, model.output, model.precision, f"{of}y")
+    return Rows(array, y_array, rows_.example_weights(sample_weight, len(array), model.precision, f"{of}sample_weight"))
+
+
+def by_class(model: Model, rows: Rows, class_weight: Any) -> Rows:
+    """The rows, each counting what its class counts."""
+    assert rows.y is not None
+    return rows.weighted(class_weights(rows.y, class_weight, model.output_shape, model.precision))
+
+
+def training_source(
+    model: Model,
+    data: tuple[Any, Any, Any],
+    batch_size: int,
+    shuffle: bool,
+    class_weight: Any,
+    validation_split: float,
+    steps: int | None,
+) -> tuple[Source, Rows | None]:
+    """What `fit` trains on, and the rows that it keeps for validation."""
+    x, y, sample_weight = data
+    if is_stream(x):
+        _nothing_beside(x, y=y, sample_weight=sample_weight)
+        if validation_split:
+            raise UsageError("validation_split needs arrays; give validation_data beside a data set of batches")
+
+        def check(x: Any, y: Any = None, weight: Any = None) -> Rows:
+            return by_class(model, rows_of(model, x, y, weight), class_weight)
+
+        return Stream(x, check, steps, "x", "steps_per_epoch"), None
+    rows, kept = _split(rows_of(model, x, y, sample_weight), validation_split)
+    return InMemory(by_class(model, rows, class_weight), batch_size, shuffle, steps), kept
+
+
+def evaluation_source(
+    model: Model, data: tuple[Any, Any, Any], batch_size: int, steps: int | None, of: str = "", limit: str = "steps"
+) -> Source:
+    """What `evaluate`, or the validation within a `fit`, measures."""
+    x, y, sample_weight = data
+    if is_stream(x):
+        _nothing_beside(x, y=y, sample_weight=sample_weight)
+
+        def check(x: Any, y: Any = None, weight: Any = None) -> Rows:
+            return rows_of(model, x, y, weight, of)
+
+        return Stream(x, check, steps, "validation_data" if of else "x", limit, anew=True)
+    return _first(rows_of(model, x, y, sample_weight, of), batch_size, steps)
+
+
+def validation_source(model: Model, data: Any, batch_size: int, steps: int | None) -> Source | None:
+    """`validation_data` in any of its forms: rows kept by a split, (x, y), (x, y, sample_weight), or a stream."""
+    if data is None:
+        return None
+    if isinstance(data, Rows):
+        return _first(data, batch_size, steps)
+    if not is_stream(data):
+        if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+            size = f" of {len(data)}" if isinstance(data, (tuple, list)) else ""
+            raise UsageError(
+                f"validation_data must be (x, y), (x, y, sample_weight) or a data set of batches; "
+                f"got a {type(data).__name__}{size}"
+            )
+        return evaluation_source(model, (*data, None)[:3], batch_size, steps, "validation ", "validation_steps")
+    return evaluation_source(model, (data, None, None), batch_size, steps, "validation ", "validation_steps")
+
+
+def prediction_pieces(model: Model, x: Any, steps: int | None) -> Iterator[Rows]:
+    """The examples that `predict` is asked about: all at once, or batch by batch."""
+    if not is_stream(x):
+        yield Rows(taken(model, x))
+        return
+
+    def check(x: Any, y: Any = None, weight: Any = None) -> Rows:
+        return Rows(taken(model, x))
+
+    for number, batch in enumerate(batches_of(x)):
+        if steps is not None and number >= steps:
+            return
+        yield checked_batch(check, batch, f"batch {number} of x")
+
+
+def _first(rows: Rows, batch_size: int, steps: int | None) -> InMemory:
+    """The rows in their order, or so many batches of them."""
+    return InMemory(rows if steps is None else rows.part(0, steps * batch_size), batch_size)
+
+
+def _split(rows: Rows, part: float) -> tuple[Rows, Rows | None]:
+    """The rows without the last part of them, and that part."""
+    if not part:
+        return rows, None
+    at = int(len(rows) * (1 - part))
+    if at in (0, len(rows)):
+        raise UsageError(f"validation_split={part} of {len(rows)} examples leaves one part empty")
+    return rows.part(0, at), rows.part(at, len(rows))
+
+
+def _nothing_beside(stream: Any, **arguments: Any) -> None:
+    for name, value in arguments.items():
+        if value is not None:
+            raise UsageError(
+                f"{name} must not be given beside a {type(stream).__name__}, which gives batches of (x, y) or "
+                "(x, y, sample_weight)"
+            )

@@ -1,0 +1,245 @@
+"""What a run learns from: a data set by name, a CSV file or a folder of pictures, in three parts and ready for a model.
+
+The test part is set aside here and is not looked at until the end; what has to be fitted (means, scales, the values for
+missing cells) is fitted on the training part alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from talweg.data import (
+    DATASETS,
+    TOYS,
+    Column,
+    TableEncoding,
+    load,
+    read_csv,
+    read_image_folder,
+    scale,
+    train_test_split,
+)
+from talweg.data.csv import parse_csv
+from talweg.errors import DataError, UnknownNameError, UsageError
+from talweg.graph import Array
+from talweg.nn.layers import Layer, Normalization, Rescaling
+
+CLASSIFICATION, REGRESSION = "classification", "regression"
+TEST, VALIDATION = 0.2, 0.1  # of all rows; where a set has a test part of its own, the latter of its training part
+LEAST_ROWS = 10
+TOY_ROWS = 1000
+TOY_TASKS = {"line": REGRESSION}
+TOY_NOISE = {"and": 0.15, "or": 0.15, "xor": 0.15}  # a truth table has four rows; these are points around them
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the user named, as it is kept in a run's configuration. `options` go to the reader of CSV files or pictures."""
+
+    data: str
+    target: str | None = None
+    task: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def set_name(self) -> str | None:
+        """The data set's name as the tables have it, or None where `data` is a path."""
+        name = self.data.lower().replace("-", "_")
+        return name if name in DATASETS or name in TOYS else None
+
+    @property
+    def short_name(self) -> str:
+        """For the name of the run's folder."""
+        return self.set_name or Path(self.data).resolve().name.split(".")[0] or "data"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Three parts, and all that is known of them.
+
+    x: (n, *input_shape), uint8 for pictures and float32 for tables.  y: class numbers or values, (n,).
+    preprocessing: how x is made of a file, as JSON; it is saved with the model.
+    """
+
+    x_train: Array
+    y_train: Array
+    x_validation: Array
+    y_validation: Array
+    x_test: Array
+    y_test: Array
+    task: str
+    class_names: list[str] | None
+    feature_names: list[str] | None
+    preprocessing: dict[str, Any]
+    notes: list[str]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return self.x_train.shape[1:]
+
+    @property
+    def outputs(self) -> int:
+        return len(self.class_names) if self.class_names is not None else 1
+
+    @property
+    def rows(self) -> dict[str, int]:
+        return {"training": len(self.x_train), "validation": len(self.x_validation), "test": len(self.x_test)}
+
+    def first_layers(self) -> list[Layer]:
+        """What brings x to about -1 to 1: pixels by their range, columns by the training part's mean and deviation."""
+        if self.preprocessing["kind"] == "images":
+            low, high = self.preprocessing["value_range"]
+            return [Rescaling(1 / (high - low), -low / (high - low))]
+        _, fitted = scale(self.x_train)
+        return [Normalization(mean=list(fitted.offset), variance=[s * s for s in fitted.scale])]
+
+    def last_layers(self) -> list[Layer]:
+        """For regression: from about -1 to 1 to the units of y."""
+        if self.task == CLASSIFICATION:
+            return []
+        y = self.y_train.astype(np.float64)
+        return [Rescaling(float(y.std()) or 1.0, float(y.mean()))]
+
+    def fingerprint(self) -> str:
+        """The SHA-256 of all parts: a run goes on only with the data that it began with."""
+        total = hashlib.sha256()
+        for part in (self.x_train, self.y_train, self.x_validation, self.y_validation, self.x_test, self.y_test):
+            total.update(f"{part.dtype}{part.shape}".encode())
+            total.update(np.ascontiguousarray(part).data)
+        return total.hexdigest()
+
+
+def prepare(source: Source, seed: int = 0) -> Prepared:
+    """Reads and splits what the user named; the same seed gives the same parts.
+
+    Raises `UnknownNameError` for what is neither a data set nor a file, `UsageError` for a CSV without a target or options
+    that do not go together, and what the readers raise.
+
+    >>> prepare(Source("iris")).rows
+    {'training': 108, 'validation': 12, 'test': 30}
+    """
+    if (name := source.set_name) is not None:
+        given = [*([] if source.target is None else ["target"]), *source.options]
+        if given:
+            listed = ", ".join(f"--{k}" for k in given)
+            raise UsageError(f"data set {name!r} knows its target and how it is read; leave out {listed}")
+        prepared = _toy(name, seed) if name in TOYS else _named_set(name, seed)
+        if source.task not in (None, prepared.task):
+            raise UsageError(f"data set {name!r} is for {prepared.task}; --task {source.task} does not fit it")
+        return prepared
+    path = Path(source.data)
+    if path.is_dir():
+        if source.target is not None or source.task not in (None, CLASSIFICATION):
+            raise UsageError(f"{path} is a folder of pictures, whose classes are its folders; leave out --target and --task")
+        return _pictures(path, source.options, seed)
+    if not path.exists():
+        if os.sep not in source.data and not path.suffix:
+            raise UnknownNameError("data set, file or folder", source.data, [*DATASETS, *TOYS])
+        around = "" if path.parent.is_dir() else f"; nor is there a folder {path.parent}"
+        raise UsageError(f"{path}: no such file or folder{around}. Give a data set's name, a CSV file or a folder of pictures")
+    if path.suffix.lower() not in (".csv", ".tsv", ".txt", ".gz"):
+        raise UsageError(f"{path}: expected a CSV file (.csv, .csv.gz) or a folder with one folder of pictures a class")
+    return _table(path, source, seed)
+
+
+# ── each kind ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _named_set(name: str, seed: int) -> Prepared:
+    data = load(name)
+    info, labels = data.info, data.y_train if data.info.task == CLASSIFICATION else None
+    x, x_v, y, y_v = train_test_split(data.x_train, data.y_train, test_size=VALIDATION, stratify=labels, seed=seed)
+    names = None if info.class_names is None else list(info.class_names)
+    features = None if info.feature_names is None else list(info.feature_names)
+    preprocessing = (
+        _pictures_of(info.input_shape, info.value_range)
+        if features is None
+        else _table_of(features, info.task, names)
+    )
+    return Prepared(x, y, x_v, y_v, data.x_test, data.y_test, info.task, names, features, preprocessing, [])
+
+
+def _toy(name: str, seed: int) -> Prepared:
+    options = {"noise": TOY_NOISE[name]} if name in TOY_NOISE else {}
+    x, y = TOYS[name](n=TOY_ROWS, seed=seed, **options)
+    task = TOY_TASKS.get(name, CLASSIFICATION)
+    names = [str(k) for k in range(int(y.max()) + 1)] if task == CLASSIFICATION else None
+    features = [f"x{i + 1}" for i in range(x.shape[1])]
+    notes = [f"{TOY_ROWS} points made with seed {seed}."]
+    parts = _split(x, y, task, seed, notes)
+    return Prepared(*parts, task, names, features, _table_of(features, task, names), notes)
+
+
+def _table(path: Path, source: Source, seed: int) -> Prepared:
+    options = dict(source.options)
+    if "size" in options:
+        raise UsageError(f"{path} is a table; --size is for pictures")
+    if source.target is None:
+        columns = list(parse_csv(path, separator=options.get("separator", ",")).columns)
+        shown = ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")
+        raise UsageError(
+            f"{path} is a table: say which column is to be predicted, with --target COLUMN. Its columns are: {shown}"
+        )
+    table = read_csv(path, target=source.target, task=source.task, **options)
+    notes, rows = list(table.notes), np.arange(len(table.target))
+    train, _, validation, _, test, _ = _split(rows, table.target, table.task, seed, notes)
+    table = table.filled_from(train)
+    x, y = table.features, table.target
+    names = None if table.class_names is None else list(table.class_names)
+    if names is not None and (absent := set(np.unique(y)) - set(np.unique(y[train]))):
+        unseen = ", ".join(names[k] for k in sorted(absent))
+        notes.append(f"The training part has no row of class {unseen}, which therefore cannot be learned.")
+    preprocessing = {"kind": "table", "encoding": table.encoding.to_config(), "separator": options.get("separator", ",")}
+    parts = (x[train], y[train], x[validation], y[validation], x[test], y[test])
+    return Prepared(*parts, table.task, names, list(table.feature_names), preprocessing, notes)
+
+
+def _pictures(path: Path, options: dict[str, Any], seed: int) -> Prepared:
+    if extra := sorted(set(options) - {"size"}):
+        raise UsageError(f"{path} is a folder of pictures; {', '.join('--' + e for e in extra)} is for tables")
+    size = options.get("size")
+    found = read_image_folder(path, size=None if size is None else tuple(size))
+    if len(found.class_names) < 2:
+        raise DataError(f"{path}: expected folders for at least two classes, but there is only {found.class_names[0]!r}")
+    notes = list(found.notes)
+    parts = _split(found.images, found.labels, CLASSIFICATION, seed, notes)
+    preprocessing = _pictures_of(found.images.shape[1:], (0, 255))
+    return Prepared(*parts, CLASSIFICATION, list(found.class_names), None, preprocessing, notes)
+
+
+def _split(x: Array, y: Array, task: str, seed: int, notes: list[str]) -> tuple[Array, Array, Array, Array, Array, Array]:
+    """x and y of the training, validation and test part, in the order of `Prepared`; stratified where it can be."""
+    if len(x) < LEAST_ROWS:
+        raise DataError(f"expected at least {LEAST_ROWS} rows, to be split into three parts; got {len(x)}")
+    labels: Array | None = y if task == CLASSIFICATION else None
+    for stratify in (labels, None):
+        try:
+            x_t, x_v, x_e, y_t, y_v, y_e = train_test_split(
+                x, y, test_size=TEST, validation_size=VALIDATION, stratify=stratify, seed=seed
+            )
+            return x_t, y_t, x_v, y_v, x_e, y_e
+        except DataError:
+            if stratify is None:
+                raise
+            notes.append("Some classes are too small to be in all three parts in proportion; rows were split at random.")
+    raise AssertionError("the second attempt answers or raises")
+
+
+def _table_of(features: list[str], task: str, class_names: list[str] | None) -> dict[str, Any]:
+    """The encoding of a table whose columns are all numbers, so that `predict` can read one from a CSV file."""
+    columns = tuple(Column(name, "number") for name in features)
+    kind = "number" if class_names is None else "category"
+    encoding = TableEncoding(columns, "target", kind, task, None if class_names is None else tuple(class_names))
+    return {"kind": "table", "encoding": encoding.to_config(), "separator": ","}
+
+
+def _pictures_of(shape: tuple[int, ...], value_range: tuple[float, float]) -> dict[str, Any]:
+    """How pictures become x of (height, width) or (height, width, channels)."""
+    grey = len(shape) == 2 or shape[2] == 1
+    return {"kind": "images", "size": list(shape[:2]), "grayscale": grey, "value_range": list(value_range)}

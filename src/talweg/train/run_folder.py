@@ -1,0 +1,295 @@
+"""The run folder: all that is kept of a training, in a form that a kill at any instant leaves whole.
+
+    config.json          what was asked for and what was decided; enough to begin again
+    metrics.jsonl        a line an epoch
+    checkpoint/          state.json, and the numbers that it names: the complete state of the training
+    model.safetensors    the trained model, written at the end, with
+    model.json           its architecture, preprocessing and class names
+    result.json          how well it does on the test part
+    report.html          all this to look at
+
+Every file is written under a temporary name and renamed. The folder itself appears under its name with its first
+checkpoint in it. A checkpoint counts from the moment that `state.json` is renamed; the numbers of the one before are
+deleted after that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from talweg._version import __version__
+from talweg.data.files import corrupt
+from talweg.errors import RunFolderError, UsageError, VersionError
+from talweg.train import saved
+from talweg.train.callbacks.base import Callback, Logs
+from talweg.train.model import Model
+from talweg.train.sequential import Sequential
+from talweg.train.tensors import TensorFile, write_tensors
+
+FORMAT, FORMAT_VERSION = "talweg-run", 1
+CONFIG, METRICS, CHECKPOINT, STATE, RESULT, REPORT = (
+    "config.json",
+    "metrics.jsonl",
+    "checkpoint",
+    "state.json",
+    "result.json",
+    "report.html",
+)
+
+Line = dict[str, Any]
+
+
+class RunFolder:
+    """A run folder that exists. `create` makes one, `RunFolder(path)` opens one.
+
+    Opening raises `UsageError` for what is not a run folder, `CorruptFileError` for a damaged one, `VersionError` for
+    another version's. Writing raises `RunFolderError`, and then what was there before is still there.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        file = self.path / CONFIG
+        if not self.path.is_dir():
+            raise UsageError(f"{self.path}: there is no such run folder{_beside(self.path)}")
+        if not file.is_file():
+            raise UsageError(f"{self.path} is not a run folder: it has no {CONFIG}{_beside(self.path / 'x')}")
+        self.config = _read_json(file, "the configuration of a run")
+        if self.config.get("format") != FORMAT:
+            raise corrupt(file, f"a JSON object with format {FORMAT!r}", "it is none")
+        if self.config.get("format_version") != FORMAT_VERSION:
+            raise VersionError(
+                f"{file}: the run has format version {self.config.get('format_version')} (Talweg "
+                f"{self.config.get('talweg_version', '?')}); Talweg {__version__} reads version {FORMAT_VERSION}"
+            )
+
+    @classmethod
+    def create(cls, path: Path, config: Mapping[str, Any], model: Model, *, may_rename: bool = False) -> RunFolder:
+        """Makes the folder, with its configuration and a checkpoint of the untrained model in it.
+
+        A folder that is there already is never written to: `UsageError`; with `may_rename`, "-2" is added to the name.
+        """
+        config = {"format": FORMAT, "format_version": FORMAT_VERSION, "talweg_version": __version__, **config}
+        with _writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not may_rename and path.exists() and not (path.is_dir() and not any(path.iterdir())):
+                raise UsageError(f"{path} is there already, and nothing is overwritten: give another --out, or --resume it")
+            made = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+            try:
+                os.chmod(made, 0o755)  # mkdtemp makes it private to the user
+                saved.write_json(made / CONFIG, config)
+                (made / METRICS).touch()
+                _write_checkpoint(made / CHECKPOINT, model, [])
+                path = _renamed(made, path, may_rename)
+            except BaseException:
+                shutil.rmtree(made, ignore_errors=True)
+                raise
+        return cls(path)
+
+    # ── while it trains ───────────────────────────────────────────────────────────────────────────────────
+
+    def write_config(self, **changes: Any) -> None:
+        """Changes entries of the configuration."""
+        self.config.update(changes)
+        with _writing(self.path):
+            saved.write_json(self.path / CONFIG, self.config)
+
+    def append(self, line: Line) -> None:
+        """Adds an epoch to `metrics.jsonl`."""
+        with _writing(self.path), open(self.path / METRICS, "a", encoding="utf-8") as file:
+            file.write(saved.as_text(_without_nan(line)) + "\n")
+
+    def write_checkpoint(self, model: Model, lines: list[Line]) -> None:
+        """The model's complete state, `lines` the epochs that led to it."""
+        with _writing(self.path):
+            _write_checkpoint(self.path / CHECKPOINT, model, lines)
+
+    def write_model(self, model: Model) -> None:
+        """The trained model, which `talweg.load` reads from this folder."""
+        with _writing(self.path):
+            saved.write_folder(self.path, saved.describe(model), saved.numbers(model))
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """How well it does on the test part: the last that is written, beside the report."""
+        with _writing(self.path):
+            saved.write_json(self.path / RESULT, _without_nan(dict(result)))
+
+    # ── afterwards ────────────────────────────────────────────────────────────────────────────────────────
+
+    def resume(self, engine: Any = "auto") -> tuple[Sequential, list[Line]]:
+        """The model as the last checkpoint has it, and the epochs that led there. Later lines of metrics are dropped."""
+        model, lines = self.checkpoint(engine)
+        with _writing(self.path):
+            for leftover in (*self.path.glob(".*.part"), *(self.path / CHECKPOINT).glob(".*.part")):
+                leftover.unlink(missing_ok=True)
+            text = "".join(saved.as_text(line) + "\n" for line in lines)
+            with saved.written_whole(self.path / METRICS) as file:
+                file.write(text.encode())
+        return model, lines
+
+    def checkpoint(self, engine: Any = "auto") -> tuple[Sequential, list[Line]]:
+        """The model of the last checkpoint and the epochs until then; changes nothing."""
+        path = self.path / CHECKPOINT / STATE
+        if not path.is_file():
+            raise corrupt(self.path, f"a run folder with a {CHECKPOINT}/{STATE}", "it is not there")
+        document = saved.read_document(path)
+        lines, weights = document.get("metrics"), document.get("weights")
+        if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
+            raise corrupt(path, "the epochs so far under 'metrics'", "they are not there")
+        name = weights.get("file") if isinstance(weights, dict) else None
+        if not isinstance(name, str) or Path(name).name != name:
+            raise corrupt(path, "the name of a file of numbers", f"it is {name!r}")
+        file = TensorFile(path.parent / name)
+        if file.metadata.get("sha256") != weights.get("sha256"):  # type: ignore[union-attr]
+            raise corrupt(file.path, f"the numbers that {path} names", "they have another SHA-256")
+        return saved.revive(document, file, engine=engine), lines
+
+    def metrics(self) -> list[Line]:
+        """The epochs in `metrics.jsonl`. A last line that a kill cut short is left out."""
+        path, lines = self.path / METRICS, []
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        for line in text.splitlines():
+            if line.startswith("{") and line.endswith("}"):
+                lines.append(saved.parse_json(path, line, "a line of JSON"))
+        return lines
+
+    def result(self) -> dict[str, Any] | None:
+        """What `write_result` wrote, or None while the run is not finished."""
+        path = self.path / RESULT
+        return _read_json(path, "the result of a run") if path.is_file() else None
+
+    @property
+    def report(self) -> Path:
+        return self.path / REPORT
+
+
+class RunRecorder(Callback):
+    """Writes metrics after every epoch, and a checkpoint at most every `seconds` and after the last.
+
+    A loss that is no longer finite ends the training; the checkpoint of the epochs before is kept. `diverged` then holds
+    the name of the quantity, its value, and the epoch, counted from 1.
+    """
+
+    def __init__(self, folder: RunFolder, lines: list[Line], *, seconds: float = 1.0) -> None:
+        super().__init__()
+        self.folder, self.lines, self.seconds = folder, list(lines), seconds
+        self.diverged: tuple[str, float, int] | None = None
+        self._saved_at = time.monotonic()
+        self._began = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._began = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        values = {k: v for k, v in (logs or {}).items() if isinstance(v, int | float)}
+        line: Line = {"epoch": epoch + 1, **values, "seconds": round(time.perf_counter() - self._began, 4)}
+        self.folder.append(line)
+        self.lines.append(line)
+        if bad := [name for name in ("loss", "val_loss") if not math.isfinite(values.get(name, 0.0))]:
+            self.diverged = (bad[0], values[bad[0]], epoch + 1)
+            self.model.stop_training = True
+            return
+        is_last = epoch + 1 >= self.params["epochs"] or self.model.stop_training
+        if is_last or time.monotonic() - self._saved_at >= self.seconds:
+            self.folder.write_checkpoint(self.model, self.lines)
+            self._saved_at = time.monotonic()
+
+
+def history_of(lines: list[Line]) -> dict[str, list[float]]:
+    """Epochs as `History.history` has them: for each quantity its values. What JSON cannot hold comes back as NaN.
+
+    >>> history_of([{"epoch": 1, "loss": 2.0, "seconds": 0.1}, {"epoch": 2, "loss": None, "seconds": 0.1}])
+    {'loss': [2.0, nan]}
+    """
+    names = [name for line in lines for name in line if name not in ("epoch", "seconds")]
+    nan = float("nan")
+    return {n: [nan if line.get(n) is None else line[n] for line in lines] for n in dict.fromkeys(names)}
+
+
+# ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _write_checkpoint(folder: Path, model: Model, lines: list[Line]) -> None:
+    """Numbers under a name of their own, then `state.json`, which makes them count, then the old numbers' end."""
+    folder.mkdir(exist_ok=True)
+    document, arrays = saved.describe(model), saved.numbers(model)
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(name.encode() + arrays[name].tobytes())
+    name = f"{model.epochs_trained:05}-{digest.hexdigest()[:12]}.safetensors"
+    checksum = write_tensors(folder / name, arrays, {"model": saved.as_text(document)})
+    state = {**document, "weights": {"file": name, "sha256": checksum}, "metrics": [_without_nan(line) for line in lines]}
+    saved.write_json(folder / STATE, state)
+    for old in folder.glob("*.safetensors"):
+        if old.name != name:
+            old.unlink(missing_ok=True)
+
+
+def _renamed(made: Path, path: Path, may_rename: bool) -> Path:
+    """The folder under its name, or where that is taken and it may be, under one with a number."""
+    for number in range(1, 1000):
+        target = path if number == 1 else path.with_name(f"{path.name}-{number}")
+        if number > 1 or may_rename:
+            if target.exists():
+                continue
+        elif target.is_dir():
+            target.rmdir()  # an empty folder that the user made; one that is not empty stays, with an error
+        os.rename(made, target)
+        return target
+    raise RunFolderError(f"{path}: a thousand runs of that name are there already; clear up or give another name")
+
+
+def _without_nan(value: Any) -> Any:
+    """`value` for JSON: numbers that are not finite become null."""
+    if isinstance(value, dict):
+        return {k: _without_nan(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _read_json(path: Path, form: str) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise corrupt(path, form, f"it is no text ({error})") from None
+    return saved.parse_json(path, text, form)
+
+
+def _beside(path: Path) -> str:
+    """The run folders that are there, for an error's end."""
+    around = path.parent if path.parent.is_dir() else Path("runs")
+    found = sorted(p.parent.name for p in around.glob(f"*/{CONFIG}")) if around.is_dir() else []
+    return f". In {around} there are: {', '.join(found[-5:])}" if found else ""
+
+
+def trained_model(path: str | os.PathLike[str]) -> tuple[Sequential, str | None]:
+    """The model of a run folder or a saved one; for a run that is not finished that of its checkpoint, and a note on it."""
+    path = Path(path)
+    if (path / CONFIG).is_file() and not (path / saved.WEIGHTS).is_file():
+        model, lines = RunFolder(path).checkpoint()
+        return model, f"{path} is not finished: this is its model after {len(lines)} epochs."
+    if not path.exists():
+        raise UsageError(f"{path}: there is no such run folder or model{_beside(path)}")
+    return saved.load(path), None
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except RunFolderError:
+        raise
+    except OSError as error:
+        raise RunFolderError(
+            f"the run folder {path} cannot be written: {error.strerror or error}. What was there before is still there; "
+            "make room, or choose another folder with --out",
+        ) from error

@@ -1,0 +1,356 @@
+"""Saved models: what a model is, as JSON, and its numbers, as safetensors. Nothing in them runs when they are loaded.
+
+    model.save("digits")               a folder: model.safetensors, and model.json for people to read
+    model.save("digits.safetensors")   one file: the same JSON stands in its metadata
+
+The numbers' file is a whole model by itself and is replaced in one step, so a save that is cut short leaves the old model
+or the new one. A `model.json` that belongs to other numbers (its SHA-256 says so) is passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from talweg._version import __version__
+from talweg.data.files import corrupt, written_whole
+from talweg.errors import CorruptFileError, DataError, TalwegError, UnknownNameError, UsageError, VersionError
+from talweg.graph import Array
+from talweg.nn.layers import Input
+from talweg.nn.losses import Loss
+from talweg.nn.metrics import Metric
+from talweg.optim import UpdateRule
+from talweg.registry import encode
+from talweg.train.architecture import declared_shapes, read_layers
+from talweg.train.model import Model
+from talweg.train.sequential import Sequential
+from talweg.train.tensors import TensorFile, write_tensors
+
+Document = dict[str, Any]
+
+FORMAT, FORMAT_VERSION = "talweg-model", 1
+SUFFIX, WEIGHTS, DOCUMENT = ".safetensors", "model.safetensors", "model.json"
+OTHERS = (".keras", ".h5", ".hdf5", ".tflite", ".onnx", ".pb", ".pt", ".pth", ".pkl", ".npz", ".json")
+ITERATIONS = "optimizer/iterations"
+
+
+# ── saving ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def save(
+    model: Model, filepath: str | os.PathLike[str], overwrite: bool = True, include_optimizer: bool = True
+) -> None:
+    """Writes architecture, weights, and how the model was compiled, with the optimizer's memory, so training can go on.
+
+    filepath: a name ending in ``.safetensors`` for one file, any other for a folder. include_optimizer=False leaves out
+    loss, metrics and optimizer. Raises `UsageError` for a model that is not built, for parts without a registered name, and
+    for the endings of other formats; `OSError` where it cannot be written, and then what stood there still does.
+    """
+    path = _destination(filepath, overwrite)
+    document = describe(model, include_optimizer)
+    arrays = numbers(model, include_optimizer)
+    with _explained(path):
+        if path.suffix == SUFFIX:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_tensors(path, arrays, {"model": as_text(document)})
+            return
+        path.mkdir(parents=True, exist_ok=True)
+        write_folder(path, document, arrays)
+
+
+def write_folder(path: Path, document: Document, arrays: Mapping[str, Array]) -> None:
+    """The two files of a model in an existing folder: the numbers, which are enough, then the JSON to read."""
+    checksum = write_tensors(path / WEIGHTS, arrays, {"model": as_text(document)})
+    write_json(path / DOCUMENT, {**document, "weights": {"file": WEIGHTS, "sha256": checksum}})
+
+
+def save_weights(model: Model, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+    """Writes the weights alone, under the names of the model's variables. `filepath` ends in ``.safetensors``."""
+    path = _destination(filepath, overwrite)
+    if path.suffix != SUFFIX:
+        raise UsageError(f"save_weights: the file's name must end in {SUFFIX}; got {str(path)!r}")
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_tensors(path, numbers(model, include_optimizer=False), {})
+
+
+def describe(model: Model, include_optimizer: bool = True) -> Document:
+    """The model as JSON. Raises `UsageError`, naming the part, where one has no name by which it could be found again."""
+    if not model.built:
+        raise UsageError(f"model {model.name!r} is not built, so there is nothing to save: fit it, or give it an Input")
+    for layer in model.layers:
+        with _named(f"layer {layer.name!r}"):
+            layer.to_config()
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "talweg_version": __version__,
+        "architecture": model.get_config(),
+        "precision": model.precision,
+        "compile": _compilation(model) if include_optimizer and model.compiled else None,
+        "epochs_trained": model.epochs_trained,
+        "preprocessing": model.preprocessing,
+        "class_names": None if model.class_names is None else list(model.class_names),
+    }
+
+
+def numbers(model: Model, include_optimizer: bool = True) -> dict[str, Array]:
+    """The weights and the optimizer's memory as they are now, also while the model trains."""
+    arrays = {v.name: v.numpy() for v in model.variables}
+    if include_optimizer and model.compiled:
+        session = next((v.live for v in model.variables if v.live is not None), None)
+        states = model.optimizer_states if session is None else session.states()
+        arrays |= {name: value for name, value in states.items() if name.startswith("optimizer/")}
+    return arrays
+
+
+def _compilation(model: Model) -> Document:
+    with _named("the optimizer"):
+        optimizer = model.optimizer.to_config()
+    if type(model.loss).__name__ not in Loss.registry:
+        raise UsageError(
+            "the loss is a function of your own, and a file cannot hold it. Register it (put @talweg.nn.losses.loss() above "
+            "it), or save with include_optimizer=False."
+        )
+    with _named("a metric"):
+        metrics = [m.__name__ if isinstance(m, type) else encode(m) for m in model.metrics]
+    return {"optimizer": optimizer, "loss": model.loss.to_config(), "metrics": metrics}
+
+
+# ── loading ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def load(filepath: str | os.PathLike[str], *, compile: bool = True, engine: Any = "auto") -> Sequential:
+    """The model that `save` wrote: a file, a folder, or the folder of a run.
+
+    With compile=False loss, metrics and optimizer are left alone; without them a model can predict.
+    Raises `CorruptFileError` for files that are damaged or do not fit together, `VersionError` for those of another
+    version, `UnknownNameError` for layers and functions that are in no table, `UsageError` where there is no model.
+    """
+    path = Path(filepath)
+    if path.suffix in OTHERS and not path.is_dir():
+        raise UsageError(f"{path}: Talweg loads folders and files ending in {SUFFIX}, not {path.suffix}")
+    if path.is_dir() and not (path / WEIGHTS).is_file():
+        inside = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
+        raise UsageError(f"{path} is not a saved model: there is no {WEIGHTS} in it, but {inside}")
+    file = TensorFile(path / WEIGHTS if path.is_dir() else path)
+    if "model" not in file.metadata:
+        raise UsageError(
+            f"{file.path} holds arrays and no architecture. Make the model, then model.load_weights({str(path)!r})."
+        )
+    document = parsed(file.path, file.metadata["model"])
+    if path.is_dir() and (beside := path / DOCUMENT).is_file():
+        read = read_document(beside)
+        if (read.get("weights") or {}).get("sha256") == file.metadata.get("sha256"):
+            document = read
+    return revive(document, file, compile=compile, engine=engine)
+
+
+def untrained(filepath: str | os.PathLike[str], seed: int | None = None) -> Sequential:
+    """A model with fresh weights from a JSON file: a ``model.json``, or what `Sequential.get_config` gives.
+
+    It is compiled as the file says, where it says so. Errors as `load`.
+    """
+    path = Path(filepath)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise corrupt(path, "a model's JSON", f"it is no text ({error})") from None
+    document = parse_json(path, text, "a model's JSON")
+    if "class" in document:  # the architecture alone
+        document = {"architecture": {"name": path.stem, "seed": 0, **document}, "compile": None}
+    else:
+        document = parsed(path, text)
+    with _understood(path):
+        layers, shape = read_layers(document["architecture"])
+        declared_shapes(layers, shape)
+        model = Sequential([Input(shape), *layers], name=document["architecture"]["name"], seed=seed)
+        if document["compile"] is not None:
+            _compile(model, document["compile"], "auto", "float32")
+    return model
+
+
+def load_weights(model: Model, filepath: str | os.PathLike[str]) -> None:
+    """Puts the weights of a file, or of a saved model, into a built model; nothing changes unless all names and shapes fit.
+
+    Files by other programs will do, where their arrays have the names of the model's variables.
+    """
+    path = Path(filepath)
+    if path.suffix in OTHERS:
+        raise UsageError(f"{path}: Talweg reads weights from files ending in {SUFFIX}, not {path.suffix}")
+    if not model.built:
+        raise UsageError(f"model {model.name!r} is not built, so it has no weights yet: give it an Input or build() it")
+    file = TensorFile(path / WEIGHTS if path.is_dir() else path)
+    _check_names(file, {v.name: v.shape for v in model.variables}, ("F32", "F64", "F16"))
+    values = file.read()
+    for v in model.variables:
+        v.value = values[v.name]
+
+
+def revive(document: Document, file: TensorFile, *, compile: bool = True, engine: Any = "auto") -> Sequential:
+    """The model of a document and its numbers. Shapes are compared before any array is made."""
+    with _understood(file.path):
+        layers, shape = read_layers(document["architecture"])
+        compilation, precision = document["compile"], document["precision"]
+        if precision not in ("float32", "float64"):
+            raise UsageError(f"its precision is {precision!r}")
+        shapes = declared_shapes(layers, shape)
+        _check_names(file, shapes, ("F32",) if precision == "float32" else ("F64",))
+        model = Sequential(name=document["architecture"]["name"], seed=document["architecture"]["seed"])
+        model.epochs_trained = _whole(document["epochs_trained"])
+        model.preprocessing, model.class_names = document["preprocessing"], _names(document["class_names"])
+        if compilation is not None and compile:
+            _compile(model, compilation, engine, precision)
+        values = file.read()
+        memory = {name: value for name, value in values.items() if name.startswith("optimizer/")}
+        model.add(Input(shape))
+        for layer in layers:
+            layer.restore(model.output_shape, values)
+            model.add(layer)
+        if model.compiled:
+            _check_memory(file, memory, shapes, set(model.optimizer.slots()))
+            model.optimizer_states = memory
+    return model
+
+
+def _compile(model: Model, config: Any, engine: Any, precision: str) -> None:
+    measured = [Metric.from_config(m) if isinstance(m, dict) else m for m in config["metrics"]]
+    optimizer, loss = UpdateRule.from_config(config["optimizer"]), Loss.from_config(config["loss"])
+    model.compile(optimizer, loss, metrics=measured, engine=engine, precision=precision)
+
+
+def read_document(path: Path) -> Document:
+    """A ``model.json``: checked for its format and version, not yet for what it says."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise corrupt(path, "a model's JSON", f"it is no text ({error})") from None
+    return parsed(path, text)
+
+
+def parsed(path: Path, text: str) -> Document:
+    """The document in `text`, which stands in the file `path`."""
+    document = parse_json(path, text, "a model's JSON")
+    if document.get("format") != FORMAT or type(document.get("format_version")) is not int:
+        raise corrupt(path, f"a JSON object with format {FORMAT!r} and a format_version", "it has none")
+    if document["format_version"] != FORMAT_VERSION:
+        raise VersionError(
+            f"{path}: the model has format version {document['format_version']} (written by Talweg "
+            f"{document.get('talweg_version', '?')}); Talweg {__version__} reads version {FORMAT_VERSION}. "
+            "Save it again with a version of Talweg that writes that."
+        )
+    return document
+
+
+def _check_names(file: TensorFile, shapes: Mapping[str, tuple[int, ...]], dtypes: tuple[str, ...]) -> None:
+    """Each variable must be there with its shape, and nothing else but an optimizer's memory."""
+    found = {name: shape for name, shape in file.shapes.items() if not name.startswith("optimizer/")}
+    if missing := sorted(set(shapes) - set(found)):
+        raise corrupt(file.path, f"weights for {', '.join(missing[:3])}", f"it holds {', '.join(found) or 'none'}")
+    if extra := sorted(set(found) - set(shapes)):
+        raise corrupt(file.path, "weights of the model's layers only", f"it also holds {', '.join(extra[:3])}")
+    for name, shape in shapes.items():
+        if found[name] != shape:
+            raise corrupt(file.path, f"{name} of shape {list(shape)}", f"it has {list(found[name])}")
+        if file.dtypes[name] not in dtypes:
+            raise corrupt(file.path, f"{name} as {' or '.join(dtypes)}", f"it is {file.dtypes[name]}")
+
+
+def _check_memory(
+    file: TensorFile, memory: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]], slots: set[str]
+) -> None:
+    """An optimizer's memory is a count of steps, and slots shaped as the variables that they belong to."""
+    for name, value in memory.items():
+        variable, _, slot = name.removeprefix("optimizer/").rpartition("/")
+        fits = slot in slots and shapes.get(variable) == value.shape and value.dtype.kind == "f"
+        if not (fits or name == ITERATIONS and value.shape == () and value.dtype == "uint32"):
+            raise corrupt(file.path, "the memory of the model's optimizer", f"{name} {list(value.shape)} is no part of it")
+    if memory and ITERATIONS not in memory:
+        raise corrupt(file.path, ITERATIONS, "it is missing")
+
+
+# ── text, and errors that name the file ─────────────────────────────────────────────────────────────────────
+
+
+def as_text(document: Any, indent: int | None = None) -> str:
+    """JSON as every program reads it: without NaN and infinity, which JSON does not know."""
+    return json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """The document as a file for people to read, whole or not at all."""
+    with written_whole(path) as file:
+        file.write((as_text(document, indent=2) + "\n").encode())
+
+
+def parse_json(path: Path, text: str, form: str) -> Document:
+    """A JSON object; raises `CorruptFileError`, naming the file that it comes from."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise corrupt(path, form, f"it cannot be parsed ({error})") from None
+    if not isinstance(document, dict):
+        raise corrupt(path, form, f"it is a {type(document).__name__} and not an object")
+    return document
+
+
+def _destination(filepath: str | os.PathLike[str], overwrite: bool) -> Path:
+    path = Path(filepath)
+    if path.suffix in OTHERS:
+        raise UsageError(
+            f"save: Talweg writes a folder, or one file with a name ending in {SUFFIX}; got {str(path)!r}. "
+            f"Try {str(path.with_suffix(SUFFIX))!r} or {str(path.with_suffix(''))!r}."
+        )
+    there = path if path.suffix == SUFFIX else path / WEIGHTS
+    if not overwrite and there.exists():
+        raise UsageError(f"{there} is there already, and overwrite=False was asked for")
+    return path
+
+
+@contextmanager
+def _explained(path: Path) -> Any:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(error.errno, f"the model could not be saved ({reason}); what stood there still does", str(path)) from error
+
+
+@contextmanager
+def _named(part: str) -> Any:
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{part}: {error}") from None
+
+
+@contextmanager
+def _understood(path: Path) -> Any:
+    """Whatever goes wrong while an untrusted description is followed is the file's fault, and is said so."""
+    try:
+        yield
+    except (CorruptFileError, VersionError):
+        raise
+    except UnknownNameError as error:
+        error.args = (f"{path}: {error}. If it is your own, import the module that defines it first.",)
+        raise
+    except TalwegError as error:
+        raise corrupt(path, "a model that can be built", str(error)) from error
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RecursionError) as error:
+        raise corrupt(path, "a description of a model", f"it lacks or garbles something ({error!r})") from error
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise DataError(f"{value!r} is no number of epochs")
+    return value
+
+
+def _names(value: Any) -> list[str] | None:
+    if value is not None and not (isinstance(value, list) and all(isinstance(name, str) for name in value)):
+        raise DataError("class_names must be a list of text")
+    return value

@@ -1,0 +1,205 @@
+"""Where an epoch's rows come from: arrays in memory, or a stream that gives one batch after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from talweg.errors import DataError, ShapeError, UsageError
+from talweg.graph import Array
+from talweg.graph.random import RandomStream
+from talweg.train.programs import Form
+from talweg.train.rows import Rows
+
+ORDER_STREAM = 0  # the stream of random numbers that shuffles; see `Context.streams` for the others
+ENDLESS = -1  # what the `cardinality()` of a data set without end is
+
+
+@dataclass(frozen=True)
+class Visit:
+    """Rows, the order in which to visit them, and how many at each step."""
+
+    rows: Rows
+    order: Array
+    batch_size: int
+
+
+class Source(Protocol):
+    """What the loop asks of the data."""
+
+    @property
+    def form(self) -> Form:
+        """The form of its rows, the same for all."""
+
+    @property
+    def steps(self) -> int | None:
+        """Batches in an epoch, where that is known beforehand."""
+
+    def epoch(self, seed: int, number: int, done: int = 0) -> Iterator[Visit]:
+        """The rows of epoch `number`, but for the `done` batches that begin it."""
+
+
+class InMemory:
+    """Arrays, visited batch by batch, in a new order each epoch where they are shuffled.
+
+    With `steps`, an epoch is so many batches, and the next one goes on where it ended, through one order after another.
+    The order is a function of the seed and the epoch's number, so an interrupted run can go on.
+    """
+
+    def __init__(self, rows: Rows, batch_size: int, shuffle: bool = False, steps: int | None = None) -> None:
+        self._rows, self._size = rows, batch_size
+        self._pass = -(-len(rows) // batch_size)  # batches in one pass over all rows
+        self._shuffled = shuffle and self._pass > 1  # one batch of all rows is the same in any order
+        self.steps = self._pass if steps is None else steps
+        self.form = rows.form
+
+    def epoch(self, seed: int, number: int, done: int = 0) -> Iterator[Visit]:
+        turn, skipped = divmod(number * self.steps + done, self._pass)
+        left = self.steps - done
+        while left > 0:
+            order = self._order(seed, turn)[skipped * self._size : (skipped + left) * self._size]
+            yield Visit(self._rows, order, self._size)
+            left -= -(-len(order) // self._size)
+            turn, skipped = turn + 1, 0
+
+    def _order(self, seed: int, turn: int) -> Array:
+        return epoch_order(seed, turn, len(self._rows)) if self._shuffled else np.arange(len(self._rows))
+
+
+def epoch_order(seed: int, turn: int, rows: int) -> Array:
+    """The order in which a pass over the data visits the rows."""
+    return RandomStream(seed, ORDER_STREAM, step=turn).permutation(rows)
+
+
+class Stream:
+    """Batches from a data set, generator, or anything else that can be iterated, checked one by one.
+
+    check     makes `Rows` of what a batch holds, or raises
+    steps     batches in an epoch: each goes on where the one before ended. Without it, an epoch is one pass.
+    argument  what the user calls it
+    limit     the argument by which the user sets `steps`
+    anew      whether each epoch begins the source anew, where that can be: validation sees the same batches each time
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        check: Callable[..., Rows],
+        steps: int | None,
+        argument: str = "x",
+        limit: str = "steps_per_epoch",
+        anew: bool = False,
+    ) -> None:
+        self._source, self._check, self._wanted, self._argument, self._limit = source, check, steps, argument, limit
+        self._anew, self._untouched = anew, True
+        self._is_once = isinstance(source, Iterator)
+        if steps is None and _cardinality(source) == ENDLESS:
+            raise UsageError(f"{argument} has no end, so {limit} must say how many batches are an epoch")
+        self._open: Iterator[Rows] | None = self._checked()
+        first = next(self._open, None)
+        if first is None:
+            raise DataError(f"{argument} gave no batches")
+        self.form = first.form
+        self._ahead: list[Rows] = [first]  # looked at, to know the form; the first epoch begins with it
+
+    @property
+    def steps(self) -> int | None:
+        if self._wanted is not None:
+            return self._wanted
+        known = _cardinality(self._source)
+        return known if known is not None and known >= 0 else None
+
+    def epoch(self, seed: int, number: int, done: int = 0) -> Iterator[Visit]:
+        if self._anew and not self._untouched and not self._is_once:
+            self._open, self._ahead = None, []
+        self._untouched, given = False, 0
+        while self._wanted is None or given < self._wanted:
+            rows = self._next()
+            if rows is None and self._wanted is not None and not self._is_once:
+                rows = self._next()  # of the next pass
+            if rows is None:
+                break
+            given += 1
+            if given > done:
+                yield Visit(rows, np.arange(len(rows)), len(rows))
+        if given == 0:
+            raise DataError(
+                f"{self._argument} gave no more batches. A generator can be iterated once: give {self._limit}, so that "
+                "it lasts for all epochs, or something that begins anew, such as a talweg.data.Dataset."
+            )
+
+    def _next(self) -> Rows | None:
+        """The next batch, or None at the end of a pass; the call after that begins another, where there is one."""
+        if self._ahead:
+            return self._ahead.pop()
+        if self._open is None:
+            self._open = self._checked()
+        rows = next(self._open, None)
+        if rows is None and not self._is_once:
+            self._open = None
+            if hasattr(self._source, "on_epoch_end"):  # Keras's Sequence
+                self._source.on_epoch_end()
+        return rows
+
+    def _checked(self) -> Iterator[Rows]:
+        form: Form | None = getattr(self, "form", None)
+        for number, batch in enumerate(batches_of(self._source)):
+            rows = checked_batch(self._check, batch, f"batch {number} of {self._argument}")
+            form = form or rows.form
+            if rows.form != form:
+                raise DataError(
+                    f"batch {number} of {self._argument} is not like the first: {_differences(rows.form, form)}. "
+                    "All batches must have one form."
+                )
+            yield rows
+
+
+def checked_batch(check: Callable[..., Rows], batch: Any, where: str) -> Rows:
+    """The rows of a batch as a stream gave it; the error says which batch it was."""
+    try:
+        if isinstance(batch, (tuple, list)):
+            if not 1 <= len(batch) <= 3:
+                raise DataError(
+                    f"it is a {type(batch).__name__} of {len(batch)}; (x, y) or (x, y, sample_weight) was expected"
+                )
+            return check(*batch)
+        return check(batch)
+    except (DataError, ShapeError, UsageError) as error:
+        single = isinstance(batch, (tuple, list)) and any(np.ndim(part) == 0 for part in batch if part is not None)
+        hint = " Where the data set gives single examples, add .batch(32)." if single else ""
+        raise type(error)(f"{where}: {error}{hint}") from None
+
+
+def _differences(now: Form, first: Form) -> str:
+    said = [
+        ("x has dtype", now.x_dtype, first.x_dtype),
+        ("x has examples of shape", list(now.x_shape), list(first.x_shape)),
+        ("y has labels of shape", list(now.y_shape), list(first.y_shape)),
+        ("it has sample weights:", now.weighted, first.weighted),
+    ]
+    return ", ".join(f"{what} {here} (the first: {there})" for what, here, there in said if here != there)
+
+
+def is_stream(x: Any) -> bool:
+    """Whether `x` gives batches one after another (a Dataset, a generator) rather than being the examples."""
+    if isinstance(x, (list, tuple, range, str, bytes, set, frozenset, Mapping)) or hasattr(x, "__array__"):
+        return False
+    return isinstance(x, Iterable) or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
+
+
+def batches_of(stream: Any) -> Iterator[Any]:
+    """What a stream gives, from its beginning: by iterating, or by number where it has a length and no iterator."""
+    return iter(stream) if isinstance(stream, Iterable) else (stream[i] for i in range(len(stream)))
+
+
+def _cardinality(source: Any) -> int | None:
+    """How many batches a pass has, `ENDLESS` for no end, None where nobody knows."""
+    if callable(getattr(source, "cardinality", None)):
+        return int(source.cardinality())
+    try:
+        return len(source)
+    except TypeError:
+        return None

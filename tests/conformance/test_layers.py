@@ -1,0 +1,303 @@
+"""The contract that every layer keeps: shapes, configuration, slopes, batches, chance, and that it cannot be changed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conformance.differences import assert_gradients
+from conformance.engines import assert_close, every_engine, run_once
+from support import oracle
+from talweg import graph as g
+from talweg.engines import Engine, Reference
+from talweg.errors import FrozenError, ShapeError, UsageError
+from talweg.graph import BATCH, Array, Program, Tensor
+from talweg.graph.random import RandomStream, key_of, random_bits, uniform_from_bits
+from talweg.nn.layers import LAYERS, Context, Layer
+from talweg.passes import simplify
+from talweg.train.programs import forward
+
+Shape = tuple[int, ...]
+
+# layer, its arguments, the shape of an example, the shape of what comes out
+CASES: list[tuple[str, dict[str, Any], Shape, Shape]] = [
+    ("Input", {"shape": (3, 2)}, (3, 2), (3, 2)),
+    ("Activation", {"activation": "tanh"}, (4,), (4,)),
+    ("Activation", {"activation": "softmax"}, (2, 3), (2, 3)),
+    ("Flatten", {}, (2, 3, 2), (12,)),
+    ("Flatten", {}, (5,), (5,)),
+    ("Reshape", {"target_shape": (3, 4)}, (2, 6), (3, 4)),
+    ("Reshape", {"target_shape": (-1, 2)}, (2, 6), (6, 2)),
+    ("Dropout", {"rate": 0.4}, (6,), (6,)),
+    ("Dropout", {"rate": 0.5, "noise_shape": (None, 1, 3)}, (4, 3), (4, 3)),
+    ("Dropout", {"rate": 0.0}, (3,), (3,)),
+    ("Rescaling", {"scale": 1 / 255}, (3, 2), (3, 2)),
+    ("Rescaling", {"scale": 2.0, "offset": -1.0}, (3,), (3,)),
+    ("Normalization", {}, (3,), (3,)),
+    ("Normalization", {"mean": [1.0, 2.0, 3.0], "variance": [4.0, 1.0, 0.25]}, (3,), (3,)),
+    ("Normalization", {"axis": None, "mean": 1.5, "variance": 4.0}, (3, 2), (3, 2)),
+    ("Dense", {"units": 4}, (3,), (4,)),
+    ("Dense", {"units": 2, "activation": "tanh", "use_bias": False}, (3,), (2,)),
+    ("Dense", {"units": 2, "activation": "softmax", "bias_initializer": "random_normal"}, (4, 3), (4, 2)),
+    ("Dense", {"units": 3, "activation": "sigmoid", "kernel_regularizer": "l2", "activity_regularizer": "l1"}, (2,), (3,)),
+]
+every_case = pytest.mark.parametrize(
+    ("name", "options", "shape", "out_shape"), CASES, ids=[f"{n}-{i}" for i, (n, *_) in enumerate(CASES)]
+)
+
+
+def test_every_layer_has_a_case() -> None:
+    assert {name for name, *_ in CASES} == set(LAYERS)
+
+
+def built(name: str, options: dict[str, Any], shape: Shape, seed: int = 4) -> Layer:
+    layer: Layer = LAYERS.get(name)(**options, name="it")
+    layer.build(shape, RandomStream(seed, 1), "float64")
+    return layer
+
+
+def written(layer: Layer, shape: Shape, training: bool = False) -> tuple[Program, Tensor, Context]:
+    """The layer by itself as a program: x (and what chance needs) in, y out."""
+    x, seed, step = g.input_tensor("x", (BATCH, *shape)), g.input_tensor("seed", (2,), "uint"), g.input_tensor("step", (), "uint")
+    context = Context(training, seed, step) if training else Context(False)
+    states = {v.name: g.state_tensor(v.name, v.shape) for v in layer.variables}
+    y = forward([layer], x, states, context)
+    inputs = (x, seed, step) if training else (x,)
+    return Program("layer", inputs, tuple(states.values()), {"y": y}, {}), y, context
+
+
+def values(layer: Layer, x: Array, seed: int = 0, step: int = 0) -> dict[str, Array]:
+    return {v.name: v.value for v in layer.variables} | {"x": x, "seed": key_of(seed), "step": np.array(step)}
+
+
+def examples(n: int, shape: Shape) -> Array:
+    return np.random.default_rng(1).normal(size=(n, *shape))
+
+
+@every_engine
+@every_case
+def test_shape_is_as_declared_and_batches_do_not_matter(
+    name: str, options: dict[str, Any], shape: Shape, out_shape: Shape, engine: Engine
+) -> None:
+    layer = built(name, options, shape)
+    program, y, _ = written(layer, shape)
+    assert y.shape == (BATCH, *out_shape)
+    g.check(program)
+    x = examples(7, shape)
+    whole = run_once(engine, program, values(layer, x), 7)["y"]
+    assert whole.shape == (7, *out_shape)
+    for rows in (1, 2):
+        assert_close(run_once(engine, program, values(layer, x[:rows]), rows)["y"], whole[:rows], engine)
+    other = x.copy()
+    other[1:] += 1
+    np.testing.assert_array_equal(run_once(engine, program, values(layer, other), 7)["y"][0], whole[0])
+
+
+@every_case
+def test_configuration_goes_round(name: str, options: dict[str, Any], shape: Shape, out_shape: Shape) -> None:
+    layer = LAYERS.get(name)(**options, name="it", trainable=False)
+    config = json.loads(json.dumps(layer.to_config()))
+    again = Layer.from_config(config)
+    assert type(again) is type(layer) and again.to_config() == config == layer.get_config()
+    assert again.name == "it" and again.trainable is False
+    for made in (layer, again):
+        made.build(shape, RandomStream(9, 1))
+    for a, b in zip(layer.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@every_case
+@pytest.mark.parametrize("training", [False, True])
+def test_slopes_against_differences(
+    name: str, options: dict[str, Any], shape: Shape, out_shape: Shape, training: bool
+) -> None:
+    layer = built(name, options, shape)
+    program, y, context = written(layer, shape, training)
+    loss = g.sum(g.sin(y) + y * y)
+    for penalty in context.losses:
+        loss = loss + penalty
+    named = values(layer, examples(3, shape))
+    feeds = {t: named[t.name] for t in (*program.inputs, *program.states)}
+    learned = [t for t, v in zip(program.states, layer.variables, strict=True) if v.declared.trainable]
+    assert_gradients(loss, [program.inputs[0], *learned], feeds, 3)
+
+
+@every_case
+def test_a_layer_cannot_be_changed(name: str, options: dict[str, Any], shape: Shape, out_shape: Shape) -> None:
+    layer = built(name, options, shape)
+    for field in dataclasses.fields(layer):
+        if field.name in type(layer).assignable:
+            setattr(layer, field.name, False)
+            continue
+        with pytest.raises(FrozenError, match=r"dataclasses\.replace"):
+            setattr(layer, field.name, None)
+    with pytest.raises(FrozenError):
+        layer.something = 1  # type: ignore[attr-defined]
+    before = layer.get_weights()
+    copy = dataclasses.replace(layer, name="other")
+    assert copy.name == "other" and copy.variables == []
+    copy.build(shape, RandomStream(1, 1))
+    for a, b in zip(before, layer.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@every_case
+def test_weights(name: str, options: dict[str, Any], shape: Shape, out_shape: Shape) -> None:
+    layer, again, other = (built(name, options, shape, seed) for seed in (4, 4, 5))
+    declared = list(layer.parameters(shape))
+    assert [v.shape for v in layer.variables] == [p.shape for p in declared]
+    assert layer.count_params() == sum(math.prod(p.shape) for p in declared)
+    for a, b in zip(layer.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    if name == "Dense":
+        assert not np.array_equal(layer.get_weights()[0], other.get_weights()[0])
+    fresh = [w + 1 for w in layer.get_weights()]
+    layer.set_weights(fresh)
+    for a, b in zip(layer.get_weights(), fresh, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for copy in layer.get_weights():
+        copy[...] = 99
+    for a, b in zip(layer.get_weights(), fresh, strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(ShapeError, match="weight arrays"):
+        layer.set_weights([*fresh, np.zeros(2)])
+    if fresh:
+        with pytest.raises(ShapeError, match="has shape"):
+            layer.set_weights([np.zeros((*w.shape, 2)) for w in fresh])
+    if fresh and "axis" not in options:
+        with pytest.raises(ShapeError, match=r"dataclasses\.replace"):
+            layer.build((*shape[:-1], shape[-1] + 1), RandomStream(0, 1))
+    layer.trainable = False
+    assert layer.trainable_variables == []
+
+
+@every_case
+def test_training_and_inference(name: str, options: dict[str, Any], shape: Shape, out_shape: Shape) -> None:
+    """Only layers that ask for chance differ between the two, and chance is a function of seed and step."""
+    layer, engine = built(name, options, shape), Reference("float64")
+    x = examples(5, shape)
+    calm, y, _ = written(layer, shape)
+    lively, _, _ = written(layer, shape, training=True)
+    rest = run_once(engine, calm, values(layer, x), 5)["y"]
+    first, same, later, other = (
+        run_once(engine, lively, values(layer, x, seed, step), 5)["y"] for seed, step in ((1, 0), (1, 0), (1, 1), (2, 0))
+    )
+    np.testing.assert_array_equal(first, same)
+    is_random = any(node.op.name == "random_uniform" for node in lively.order)
+    assert is_random == (name == "Dropout" and options["rate"] > 0)
+    for different in (later, other, rest):
+        assert np.array_equal(different, first) == (not is_random)
+    assert not any(node.op.name == "random_uniform" for node in calm.order)
+
+
+@every_case
+def test_simplify_keeps_every_bit(name: str, options: dict[str, Any], shape: Shape, out_shape: Shape) -> None:
+    layer = built(name, options, shape)
+    program, _, _ = written(layer, shape, training=True)
+    simple = simplify(program)
+    g.check(simple)
+    named = values(layer, examples(3, shape))
+    feeds = {t: named[t.name] for t in (*program.inputs, *program.states)}
+    for precision in ("float32", "float64"):
+        cast = {t: v.astype(g.numpy_dtype(t.dtype, precision)) for t, v in feeds.items()}
+        before, after = (g.evaluate(p.results, cast, 3, precision)[p.results[0]] for p in (program, simplify(program, precision)))
+        np.testing.assert_array_equal(before, after)
+
+
+# ── layer by layer ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def apply(layer: Layer, x: Array, training: bool = False, seed: int = 0, step: int = 0) -> Array:
+    program, _, _ = written(layer, x.shape[1:], training)
+    return run_once(Reference("float64"), program, values(layer, x, seed, step), len(x))["y"]
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
+def test_dropout_drops_its_part_and_keeps_the_mean(rate: float) -> None:
+    y = apply(built("Dropout", {"rate": rate}, (500,)), np.ones((200, 500)), training=True)
+    assert set(np.unique(y)) == {0.0, 1 / (1 - rate)}
+    n = y.size
+    assert abs((y == 0).mean() - rate) < 4 * math.sqrt(rate * (1 - rate) / n)
+    assert abs(y.mean() - 1) < 4 * math.sqrt(rate / (1 - rate) / n)
+    for axis, other in ((0, 500), (1, 200)):  # each column and each row loses about its part
+        spread = np.abs((y == 0).mean(axis) - rate).max()
+        assert spread < 5.5 * math.sqrt(rate * (1 - rate) / (n // other))
+
+
+def test_a_dropout_mask_is_a_function_of_seed_stream_step_and_position() -> None:
+    layer, rate = built("Dropout", {"rate": 0.3}, (4,)), 0.3
+    mask = apply(layer, np.ones((6, 4)), True, seed=123456789012345, step=17) != 0
+    stream = 2  # the first that a Context gives away
+    bits = random_bits(key_of(123456789012345), stream, 17, 24)
+    np.testing.assert_array_equal(mask, (uniform_from_bits(bits) >= rate).reshape(6, 4))
+    for rows in (1, 5):  # position counts from the first row of the batch, however many follow
+        np.testing.assert_array_equal(apply(layer, np.ones((rows, 4)), True, 123456789012345, 17) != 0, mask[:rows])
+    two = [built("Dropout", {"rate": 0.3}, (40,)), built("Dropout", {"rate": 0.3}, (40,))]
+    x = g.input_tensor("x", (BATCH, 40))
+    seed, step = g.input_tensor("seed", (2,), "uint"), g.input_tensor("step", (), "uint")
+    context = Context(True, seed, step)
+    a, b = (layer.write(x, {}, context) for layer in two)
+    feeds = {x: np.ones((9, 40)), seed: key_of(1), step: np.array(0, np.uint32)}
+    found = g.evaluate([a, b], feeds, 9)
+    assert not np.array_equal(found[a], found[b]), "two layers have streams of their own"
+
+
+def test_noise_shape_shares_decisions() -> None:
+    y = apply(built("Dropout", {"rate": 0.5, "noise_shape": (None, 1, 3)}, (8, 3)), np.ones((20, 8, 3)), True)
+    assert (y == y[:, :1]).all() and 0.2 < (y == 0).mean() < 0.8
+
+
+def test_normalization_against_keras() -> None:
+    keras = oracle("keras")
+    data = np.random.default_rng(2).normal(3, 5, (40, 4, 3)).astype(np.float32)
+    for axis in (-1, None, (1, 2), 1):
+        ours, theirs = LAYERS.get("Normalization")(axis=axis), keras.layers.Normalization(axis=axis)
+        ours.adapt(data)
+        theirs.adapt(data)
+        expected = keras.ops.convert_to_numpy(theirs(data))
+        np.testing.assert_allclose(apply(ours, data.astype(float)), expected, 1e-4, 1e-5, err_msg=str(axis))
+    with pytest.raises(UsageError, match="finite"):
+        LAYERS.get("Normalization")().adapt(np.array([[np.nan]]))
+    constant = LAYERS.get("Normalization")()
+    constant.adapt(np.ones((5, 2)))
+    assert np.isfinite(apply(constant, np.ones((3, 2)))).all(), "a column that never varies is no division by 0"
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 5)])
+def test_dense_is_x_w_plus_b(shape: Shape) -> None:
+    layer = built("Dense", {"units": 4, "bias_initializer": "random_normal"}, shape)
+    w, b = layer.get_weights()
+    x = examples(6, shape)
+    np.testing.assert_allclose(apply(layer, x), np.einsum("...i,io->...o", x, w) + b, 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LAYERS.get("Dense")(0), "units must be"),
+        (lambda: LAYERS.get("Dense")(2.5), "units must be"),
+        (lambda: LAYERS.get("Dropout")(1.0), "rate is"),
+        (lambda: LAYERS.get("Dropout")(-0.1), "rate is"),
+        (lambda: LAYERS.get("Input")((2, 0)), "whole numbers above 0"),
+        (lambda: LAYERS.get("Dense")(3, activation="rlu"), "did you mean 'relu'"),
+        (lambda: LAYERS.get("Dense")(3, kernel_initializer="glorot"), "unknown initializer"),
+    ],
+)
+def test_bad_arguments(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_shapes_that_do_not_fit_name_the_layer() -> None:
+    reshape = built("Reshape", {"target_shape": (5,)}, (2, 3))
+    with pytest.raises(ShapeError, match="layer 'it': Reshape cannot put 6 numbers"):
+        written(reshape, (2, 3))
+    dense = built("Dense", {"units": 4}, (3,))
+    with pytest.raises(ShapeError, match="layer 'it', given"):
+        written(dense, (5,))
