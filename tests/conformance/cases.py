@@ -39,8 +39,8 @@ class Operand:
 class Case:
     """One use of an operation: what writes it, its operands, and what should come out.
 
-    oracle(rows, *arrays): the expected value. nan: "elementwise" (NaN stays where it is), "all" (an operand of NaN gives a
-    result of NaN), or "" where neither is to be expected.
+    oracle(rows, *arrays): the expected value. nan: "elementwise" (NaN stays where it is), "all" (an operand of NaN
+    gives a result of NaN), "whole" (whole exponents: no slope along them), or "" where nothing of the kind is due.
     """
 
     write: Callable[..., Tensor]
@@ -518,4 +518,3 @@ TIES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "power": ((0.0, 0.0), (0.0, 0.0)),
     "sigmoid": ((-1e4,), (0.0,)),
 }
-

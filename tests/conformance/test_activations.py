@@ -96,7 +96,9 @@ def test_against_pytorch(name: str, options: dict[str, Any], torch_form: Torch |
     expected, slope = y.detach().numpy(), x.grad.numpy()
     # PyTorch's exp(-x)-free forms lose what lies below the smallest float; 1e-30 is 0 for both
     assert_close(out["y"], expected, engine, name)
-    np.testing.assert_allclose(out["slope"], slope, 5e-6 if engine.precision == "float32" else 1e-11, 1e-6, err_msg=name)
+    np.testing.assert_allclose(
+        out["slope"], slope, 5e-6 if engine.precision == "float32" else 1e-11, 1e-6, err_msg=name
+    )
 
 
 @every_case
@@ -118,7 +120,7 @@ def test_slopes_against_differences(name: str, options: dict[str, Any], torch_fo
     assert_gradients(loss, [x], {x: GRID / 2}, 1)
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", list(ACTIVATIONS))
 def test_nan_stays_nan_and_names_are_kept(name: str) -> None:
     function = ACTIVATIONS.get(name)
     assert isinstance(function, ActivationFunction) and function.registered_name == name

@@ -1,7 +1,7 @@
 """Every initializer: moments, bounds, fans as in Keras, orthogonality, the same bits for the same seed.
 
-The numbers themselves are not Keras's (decision 003: Threefry), so distributions are compared: mean and deviation within
-four standard errors of their theory, and Keras's own drawing beside it.
+The numbers themselves are not Keras's (decision 003: Threefry), so distributions are compared: mean and deviation
+within four standard errors of their theory, and Keras's own drawing beside it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,11 @@ DRAWN: list[tuple[str, dict[str, Any], tuple[float, float, float | None]]] = [
     ("TruncatedNormal", {}, cut_moments(0.05)),
     ("TruncatedNormal", {"mean": 1.0, "stddev": 2.0}, cut_moments(2.0, 1.0)),
     ("VarianceScaling", {}, (0, math.sqrt(1 / 60), 2 * math.sqrt(1 / 60) / CUT)),
-    ("VarianceScaling", {"scale": 3.0, "mode": "fan_out", "distribution": "untruncated_normal"}, (0, math.sqrt(3 / 90), None)),
+    (
+        "VarianceScaling",
+        {"scale": 3.0, "mode": "fan_out", "distribution": "untruncated_normal"},
+        (0, math.sqrt(3 / 90), None),
+    ),
     ("VarianceScaling", {"mode": "fan_avg", "distribution": "uniform"}, (0, math.sqrt(1 / 75), math.sqrt(3 / 75))),
     ("GlorotUniform", {}, (0, math.sqrt(1 / 75), math.sqrt(3 / 75))),
     ("GlorotNormal", {}, (0, math.sqrt(1 / 75), 2 * math.sqrt(1 / 75) / CUT)),
@@ -80,7 +84,10 @@ def test_moments_and_bounds(name: str, options: dict[str, Any], moments: Any) ->
 
     keras = oracle("keras")
     theirs = keras.ops.convert_to_numpy(getattr(keras.initializers, name)(**options, seed=1)(SHAPE))
-    assert abs(values.std() / theirs.std() - 1) < 0.05 and abs(np.abs(values - mean).max() / np.abs(theirs - mean).max() - 1) < 0.25
+    assert (
+        abs(values.std() / theirs.std() - 1) < 0.05
+        and abs(np.abs(values - mean).max() / np.abs(theirs - mean).max() - 1) < 0.25
+    )
 
 
 @pytest.mark.parametrize(("name", "options", "expected"), EXACT, ids=[f"{n}-{i}" for i, (n, *_) in enumerate(EXACT)])
@@ -107,7 +114,7 @@ def test_fans_as_in_keras(shape: tuple[int, ...]) -> None:
     assert fans(shape) == compute_fans(shape)
 
 
-@pytest.mark.parametrize("name", INITIALIZERS)
+@pytest.mark.parametrize("name", list(INITIALIZERS))
 def test_bits_configuration_and_names(name: str) -> None:
     made = INITIALIZERS.get(name)()
     first, again = (made((5, 5), RandomStream(3, 1)) for _ in range(2))

@@ -1,4 +1,4 @@
-"""The contract that every layer keeps: shapes, configuration, slopes, batches, chance, and that it cannot be changed."""
+"""The contract that every layer keeps: shapes, configuration, slopes, batches, chance, and that it cannot change."""
 
 from __future__ import annotations
 
@@ -45,7 +45,12 @@ CASES: list[tuple[str, dict[str, Any], Shape, Shape]] = [
     ("Dense", {"units": 4}, (3,), (4,)),
     ("Dense", {"units": 2, "activation": "tanh", "use_bias": False}, (3,), (2,)),
     ("Dense", {"units": 2, "activation": "softmax", "bias_initializer": "random_normal"}, (4, 3), (4, 2)),
-    ("Dense", {"units": 3, "activation": "sigmoid", "kernel_regularizer": "l2", "activity_regularizer": "l1"}, (2,), (3,)),
+    (
+        "Dense",
+        {"units": 3, "activation": "sigmoid", "kernel_regularizer": "l2", "activity_regularizer": "l1"},
+        (2,),
+        (3,),
+    ),
 ]
 every_case = pytest.mark.parametrize(
     ("name", "options", "shape", "out_shape"), CASES, ids=[f"{n}-{i}" for i, (n, *_) in enumerate(CASES)]
@@ -64,7 +69,11 @@ def built(name: str, options: dict[str, Any], shape: Shape, seed: int = 4) -> La
 
 def written(layer: Layer, shape: Shape, training: bool = False) -> tuple[Program, Tensor, Context]:
     """The layer by itself as a program: x (and what chance needs) in, y out."""
-    x, seed, step = g.input_tensor("x", (BATCH, *shape)), g.input_tensor("seed", (2,), "uint"), g.input_tensor("step", (), "uint")
+    x, seed, step = (
+        g.input_tensor("x", (BATCH, *shape)),
+        g.input_tensor("seed", (2,), "uint"),
+        g.input_tensor("step", (), "uint"),
+    )
     context = Context(training, seed, step) if training else Context(False)
     states = {v.name: g.state_tensor(v.name, v.shape) for v in layer.variables}
     y = forward([layer], x, states, context)
@@ -182,11 +191,12 @@ def test_training_and_inference(name: str, options: dict[str, Any], shape: Shape
     """Only layers that ask for chance differ between the two, and chance is a function of seed and step."""
     layer, engine = built(name, options, shape), Reference("float64")
     x = examples(5, shape)
-    calm, y, _ = written(layer, shape)
+    calm, _, _ = written(layer, shape)
     lively, _, _ = written(layer, shape, training=True)
     rest = run_once(engine, calm, values(layer, x), 5)["y"]
     first, same, later, other = (
-        run_once(engine, lively, values(layer, x, seed, step), 5)["y"] for seed, step in ((1, 0), (1, 0), (1, 1), (2, 0))
+        run_once(engine, lively, values(layer, x, seed, step), 5)["y"]
+        for seed, step in ((1, 0), (1, 0), (1, 1), (2, 0))
     )
     np.testing.assert_array_equal(first, same)
     is_random = any(node.op.name == "random_uniform" for node in lively.order)
@@ -206,7 +216,9 @@ def test_simplify_keeps_every_bit(name: str, options: dict[str, Any], shape: Sha
     feeds = {t: named[t.name] for t in (*program.inputs, *program.states)}
     for precision in ("float32", "float64"):
         cast = {t: v.astype(g.numpy_dtype(t.dtype, precision)) for t, v in feeds.items()}
-        before, after = (g.evaluate(p.results, cast, 3, precision)[p.results[0]] for p in (program, simplify(program, precision)))
+        before, after = (
+            g.evaluate(p.results, cast, 3, precision)[p.results[0]] for p in (program, simplify(program, precision))
+        )
         np.testing.assert_array_equal(before, after)
 
 

@@ -5,8 +5,8 @@ Relative tolerance: 1e-9 in float64 (against Keras 1e-6: the last step of its me
 Where frameworks disagree, and who is followed:
 - Probabilities are clipped to [1e-7, 1 - 1e-7] (Keras); PyTorch clamps the logarithm at -100.
 - `categorical_crossentropy` of probabilities divides by their sum (Keras); PyTorch takes logits only.
-- A loss sees through a softmax or sigmoid that made its predictions, to the logits, as Keras does on TensorFlow (and does not
-  on PyTorch, where a wrong answer costs 16.1 nats at most and has no slope).
+- A loss sees through a softmax or sigmoid that made its predictions, to the logits, as Keras does on TensorFlow (not on
+  PyTorch, where a wrong answer costs 16.1 nats at most and has no slope).
 - A mean with weights divides by the number of examples (Keras), not by the sum of weights (PyTorch's `weight=`).
 """
 
@@ -64,7 +64,13 @@ CASES: list[tuple[str, dict[str, Any], Array, Array, Torch | None]] = [
     (B, {"from_logits": True}, BITS, LOGITS, bce),
     (B, {"from_logits": True}, BITS, EXTREME, bce),
     (B, {"from_logits": True, "label_smoothing": 0.2}, BITS, LOGITS, smooth_bce),
-    (C, {}, ONE_HOT, PROBABILITIES, lambda f, y, p: f.nll_loss((p / p.sum(-1, True)).log(), y.argmax(-1), reduction="none")),
+    (
+        C,
+        {},
+        ONE_HOT,
+        PROBABILITIES,
+        lambda f, y, p: f.nll_loss((p / p.sum(-1, True)).log(), y.argmax(-1), reduction="none"),
+    ),
     (C, {}, ONE_HOT, CERTAIN, None),
     (C, {"label_smoothing": 0.1}, ONE_HOT, PROBABILITIES, None),
     (C, {"from_logits": True}, ONE_HOT, LOGITS, lambda f, y, p: f.cross_entropy(p, y, reduction="none")),
@@ -148,7 +154,7 @@ def test_slopes_against_differences(
     name: str, options: dict[str, Any], y: Array, p: Array, torch_form: Torch | None
 ) -> None:
     if p is CERTAIN or p is EXTREME:
-        return  # clipped, so there are kinks; or so large that differences drown in rounding: PyTorch is the judge there
+        return  # clipped, so there are kinks; or so large that differences drown in rounding: there PyTorch judges
     label, prediction, weight = tensors(y)
     made = Loss.registry.get(name)(**options)
     loss = made.reduce(made.examples(label, prediction), weight)
@@ -194,7 +200,7 @@ def test_no_loss_sees_through_what_it_should_not() -> None:
         assert values.max() <= -np.log(1e-7) + 1e-9, "probabilities are clipped"
 
 
-@pytest.mark.parametrize("name", Loss.registry)
+@pytest.mark.parametrize("name", list(Loss.registry))
 def test_nan_comes_out_and_batches_do_not_matter(name: str) -> None:
     y = {"classes": CLASS, "binary": BITS, "one_hot": ONE_HOT}.get(Loss.registry.get(name)().targets, VALUES)
     loss = Loss.registry.get(name)(reduction=None)
@@ -207,7 +213,7 @@ def test_nan_comes_out_and_batches_do_not_matter(name: str) -> None:
     assert found[2] and found.sum() == 1
 
 
-@pytest.mark.parametrize("name", Loss.registry)
+@pytest.mark.parametrize("name", list(Loss.registry))
 def test_column_labels_and_wrong_ones(name: str) -> None:
     loss = Loss.registry.get(name)()
     if loss.targets == "classes":

@@ -1,10 +1,10 @@
 """Every metric, streamed over unequal batches: by itself, in a compiled program, and as Keras and scikit-learn have it.
 
 Relative tolerance 1e-5 (Keras accumulates in float32). Where they disagree:
-- `F1Score`: macro by default (Keras: one value a class), and micro counts each example once, so it is the accuracy; for one
-  column it looks at both classes, as scikit-learn's macro average does (Keras: only the positive one).
+- `F1Score`: macro by default (Keras: one value a class), and micro counts each example once, so it is the accuracy. For
+  one column it looks at both classes, as scikit-learn's macro average does (Keras: only the positive one).
 - `AUC` is Keras's sum over 200 thresholds; scikit-learn's, over all, lies within 0.01 of it here.
-- `Precision` and `Recall` of several columns count every cell, as in Keras; scikit-learn wants to be told how to average.
+- `Precision` and `Recall` of several columns count every cell, as in Keras; scikit-learn asks how to average.
 """
 
 from __future__ import annotations
@@ -156,7 +156,15 @@ def test_against_scikit_learn(
 @weighted_or_not
 @every_case
 def test_in_a_program(
-    *, name: str, options: dict[str, Any], y: Array, p: Array, keras_form: Any, sklearn_form: Any, w: Any, engine: Engine
+    *,
+    name: str,
+    options: dict[str, Any],
+    y: Array,
+    p: Array,
+    keras_form: Any,
+    sklearn_form: Any,
+    w: Any,
+    engine: Engine,
 ) -> None:
     """Accumulators as states, batches of 4 with a last one of 3: the outcome is that of the metric by itself."""
     metric: Metric = METRICS.get(name)(**options)
@@ -175,7 +183,7 @@ def test_in_a_program(
     assert metric.shown == (found.size == 1)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", list(METRICS))
 def test_nothing_seen_and_nothing_right(name: str) -> None:
     metric: Metric = METRICS.get(name)()
     with pytest.raises(UsageError, match="nothing was added yet"):
@@ -192,7 +200,9 @@ def test_nothing_seen_and_nothing_right(name: str) -> None:
 def test_edges_of_scores() -> None:
     assert METRICS.get("Precision")()([[1.0]], [[0.1]]) == 0, "nothing was predicted positive"
     assert METRICS.get("Recall")()([[0.0]], [[0.1]]) == 0, "there is no positive"
-    assert METRICS.get("R2Score")()([[1.0], [1.0]], [[1.0], [2.0]]) == 0, "an output that never varies counts 0, as in Keras"
+    assert METRICS.get("R2Score")()([[1.0], [1.0]], [[1.0], [2.0]]) == 0, (
+        "an output that never varies counts 0, as in Keras"
+    )
     assert METRICS.get("BinaryAccuracy")()([[1.0], [0.0]], [[0.5], [0.5]]) == 0.5, "0.5 is not above the threshold"
     matrix = METRICS.get("ConfusionMatrix")()(CLASS, ROWS)
     assert matrix.sum() == N and (matrix.sum(1) == np.bincount(CLASS)).all()

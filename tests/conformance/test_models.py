@@ -157,9 +157,9 @@ def test_against_keras(name: str, engine: Any) -> None:
 
 
 @pytest.mark.parametrize("engine", [e for e in ENGINES if e.precision == "float64"], ids=lambda e: e.name)
-@pytest.mark.parametrize("rate", RATES.values(), ids=RATES)
+@pytest.mark.parametrize("rate", list(RATES.values()), ids=list(RATES))
 def test_against_a_loop_in_pytorch(rate: Any, engine: Any) -> None:
-    """tanh, softmax, L2 on the first kernel, momentum, a rate that falls: 24 steps in float64, relative tolerance 1e-8."""
+    """tanh, softmax, L2 on the first kernel, momentum, a rate that falls: 24 steps, relative tolerance 1e-8."""
     torch = oracle("torch")
     stack = [layers.Dense(6, "tanh", kernel_regularizer="l2"), layers.Dense(3, "softmax")]
     model = Sequential([layers.Input((5,)), *stack], seed=3)

@@ -1,4 +1,4 @@
-"""Every operation of the closed table, on every engine: values, shapes, dtypes, slopes, NaN, and what simplify makes of it."""
+"""Every operation of the closed table, on every engine: values, shapes, dtypes, slopes, NaN, and what simplify does."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_values_shapes_and_dtypes(name: str, engine: Engine, data: st.DataObject
 @settings(max_examples=15)
 @given(data=st.data())
 def test_slopes_against_central_differences(name: str, engine: Engine, data: st.DataObject) -> None:
-    """Relative tolerance 1e-6 in float64. Operations without a rule send nothing back: 0, as the differences say too."""
+    """Relative tolerance 1e-6 in float64. Operations without a rule send nothing back: 0, as differences find too."""
     case = data.draw(CASES[name])
     tensors = case.tensors()
     y = case.write(*tensors)

@@ -60,12 +60,18 @@ BRIEF = [(name, own) for name, owns in OPTIONS.items() for own in owns]
 def test_every_optimizer_and_every_option_has_a_case() -> None:
     assert set(OPTIONS) == set(OPTIMIZERS)
     for name in OPTIMIZERS:
-        fields = set(OPTIMIZERS.get(name).__dataclass_fields__) - {"registry", "assignable", "learning_rate", "name", "_"}
+        fields = set(OPTIMIZERS.get(name).__dataclass_fields__) - {
+            "registry",
+            "assignable",
+            "learning_rate",
+            "name",
+            "_",
+        }
         assert fields == {k for n, options in CASES if n == name for k in options}, name
 
 
 def ours(engine: Engine, rule: UpdateRule, rates: Array = RATES) -> list[Array]:
-    """The weights after each rule step, as one run of a compiled program whose gradients and rate change at each step."""
+    """The weights after each rule step, in one run of a compiled program whose gradients and rate change each step."""
     weights = [g.state_tensor(f"w{i}", s) for i, s in enumerate(SHAPES)]
     slopes = [g.input_tensor(f"g{i}", s) for i, s in enumerate(SHAPES)]
     iterations, rate = g.state_tensor("optimizer/iterations", (), "uint"), g.input_tensor("rate", ())
@@ -107,11 +113,23 @@ TORCH: list[tuple[str, dict[str, Any], Torch]] = [
     ("SGD", {"momentum": 0.9}, lambda o, p: o.SGD(p, lr=0.1, momentum=0.9)),
     ("SGD", {"momentum": 0.9, "nesterov": True}, lambda o, p: o.SGD(p, lr=0.1, momentum=0.9, nesterov=True)),
     ("RMSprop", {"epsilon": TINY}, lambda o, p: o.RMSprop(p, lr=0.1, alpha=0.9, eps=TINY)),
-    ("RMSprop", {"epsilon": TINY, "momentum": 0.7}, lambda o, p: o.RMSprop(p, lr=0.1, alpha=0.9, eps=TINY, momentum=0.7)),
-    ("RMSprop", {"epsilon": TINY, "centered": True}, lambda o, p: o.RMSprop(p, lr=0.1, alpha=0.9, eps=TINY, centered=True)),
+    (
+        "RMSprop",
+        {"epsilon": TINY, "momentum": 0.7},
+        lambda o, p: o.RMSprop(p, lr=0.1, alpha=0.9, eps=TINY, momentum=0.7),
+    ),
+    (
+        "RMSprop",
+        {"epsilon": TINY, "centered": True},
+        lambda o, p: o.RMSprop(p, lr=0.1, alpha=0.9, eps=TINY, centered=True),
+    ),
     ("Adagrad", {"epsilon": TINY}, lambda o, p: o.Adagrad(p, lr=0.1, initial_accumulator_value=0.1, eps=TINY)),
     ("Adam", {"epsilon": TINY}, lambda o, p: o.Adam(p, lr=0.1, eps=TINY)),
-    ("Adam", {"epsilon": TINY, "beta_1": 0.8, "beta_2": 0.9}, lambda o, p: o.Adam(p, lr=0.1, eps=TINY, betas=(0.8, 0.9))),
+    (
+        "Adam",
+        {"epsilon": TINY, "beta_1": 0.8, "beta_2": 0.9},
+        lambda o, p: o.Adam(p, lr=0.1, eps=TINY, betas=(0.8, 0.9)),
+    ),
     ("Adam", {"epsilon": TINY, "amsgrad": True}, lambda o, p: o.Adam(p, lr=0.1, eps=TINY, amsgrad=True)),
     ("AdamW", {"epsilon": TINY, "weight_decay": 0.02}, lambda o, p: o.AdamW(p, lr=0.1, eps=TINY, weight_decay=0.02)),
     ("SGD", {"clipnorm": 1.0}, lambda o, p: o.SGD(p, lr=0.1)),
@@ -123,7 +141,7 @@ TORCH: list[tuple[str, dict[str, Any], Torch]] = [
 @pytest.mark.parametrize(("name", "options", "make"), TORCH, ids=[f"{n}{o or ''}" for n, o, _ in TORCH])
 @every_engine
 def test_against_pytorch(name: str, options: dict[str, Any], make: Torch, engine: Engine) -> None:
-    """A constant rate, float64 throughout on PyTorch's side, ε = 1e-30. Relative tolerance 1e-5 (PyTorch's clipping)."""
+    """At a constant rate, in float64, with ε = 1e-30. Relative tolerance 1e-9, and 1e-5 for PyTorch's clipping."""
     torch = oracle("torch")
     assert {n for n, *_ in TORCH} == set(OPTIMIZERS)
     if engine.precision == "float32":
@@ -133,7 +151,10 @@ def test_against_pytorch(name: str, options: dict[str, Any], make: Torch, engine
     for step in range(STEPS):
         for p, d in zip(parameters, GRADIENTS, strict=True):
             p.grad = torch.tensor(d[step])
-        for kind, clip in (("clipnorm", torch.nn.utils.clip_grad_norm_), ("clipvalue", torch.nn.utils.clip_grad_value_)):
+        for kind, clip in (
+            ("clipnorm", torch.nn.utils.clip_grad_norm_),
+            ("clipvalue", torch.nn.utils.clip_grad_value_),
+        ):
             if kind in options:
                 for p in parameters:
                     clip([p], options[kind])

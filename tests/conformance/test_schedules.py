@@ -53,7 +53,9 @@ CASES: list[tuple[str, dict[str, Any], Keras | None]] = [
         lambda s: s.CosineDecay(0.1, 100, warmup_steps=20),
     ),
 ]
-every_case = pytest.mark.parametrize(("name", "options", "keras_form"), CASES, ids=[f"{n}-{i}" for i, (n, *_) in enumerate(CASES)])
+every_case = pytest.mark.parametrize(
+    ("name", "options", "keras_form"), CASES, ids=[f"{n}-{i}" for i, (n, *_) in enumerate(CASES)]
+)
 
 
 def test_every_schedule_has_a_case() -> None:

@@ -104,6 +104,8 @@ OWN = {
     "name": "in Keras, part of **kwargs",
     "input_shape": "in Keras, part of **kwargs",
     "trainable": "in Keras, part of **kwargs",
+    "dtype": "in Keras, part of **kwargs",
+    "input_dim": "in Keras, part of **kwargs",
     "engine": "what computes is a value that is passed in",
     "seed": "of all that is random in a model",
     "include_optimizer": "in Keras, part of **kwargs",

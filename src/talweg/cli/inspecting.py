@@ -11,7 +11,6 @@ from talweg.cli.output import Output, reporting, scores
 
 if TYPE_CHECKING:
     from talweg.train.inputs import Inputs
-    from talweg.train.sequential import Sequential
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="A run folder, or a saved model.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; all else on stderr.")]
@@ -31,13 +30,13 @@ def evaluate(
     """
     output = Output(json)
     with reporting(output):
-        from talweg.train.experiment import data_of, test_scores
+        from talweg.train.experiment import data_of, scores_on_test
         from talweg.train.run_folder import RunFolder, trained_model
 
         folder = RunFolder(run)
         model, note = trained_model(run)
         prepared = data_of(folder)
-        test = test_scores(model, prepared)
+        test = scores_on_test(model, prepared)
         if note:
             output.say(note)
         output.tell("test", f"{scores(test)}   (on {prepared.rows['test']:,} examples never seen in training)")
@@ -49,7 +48,9 @@ def predict(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", show_default=False, help="A CSV file, a picture or a folder of them, an .npz or an IDX file."
+            metavar="FILE",
+            show_default=False,
+            help="A CSV file, a picture or a folder of them, an .npz or an IDX file.",
         ),
     ],
     json: Json = False,
@@ -66,39 +67,17 @@ def predict(
     """
     output = Output(json)
     with reporting(output):
-        from talweg.train.inputs import read_inputs
+        from talweg.train.inputs import answers_of, read_inputs
         from talweg.train.run_folder import trained_model
 
         model, note = trained_model(run)
         inputs = read_inputs(file, model)
-        answers = _answers(model, inputs)
+        answers = answers_of(model, inputs)
         if note:
             output.say(note)
         output.result({"run": str(run), "file": str(file), "predictions": answers})
         if not json:
             _print_answers(output, inputs, answers)
-
-
-def _answers(model: Sequential, inputs: Inputs) -> list[dict[str, Any]]:
-    """For each example its name, and a class with all probabilities, or a value, or the bare outputs."""
-    import numpy as np
-
-    outputs = model.predict(inputs.x, verbose=0)
-    outputs = outputs.reshape(len(outputs), -1)
-    names, found = model.class_names, []
-    if names is not None and len(names) == 2 and outputs.shape[1] == 1:  # one sigmoid for two classes
-        outputs = np.concatenate([1 - outputs, outputs], axis=1)
-    for example, row in zip(inputs.names, outputs.tolist(), strict=True):
-        answer: dict[str, Any] = {inputs.header: example}
-        if names is not None and len(names) == len(row):
-            best = max(range(len(row)), key=row.__getitem__)
-            answer |= {"class": names[best], "probability": row[best], "probabilities": dict(zip(names, row, strict=True))}
-        elif len(row) == 1:
-            answer["value"] = row[0]
-        else:
-            answer["outputs"] = row
-        found.append(answer)
-    return found
 
 
 def _print_answers(output: Output, inputs: Inputs, answers: list[dict[str, Any]]) -> None:
@@ -108,7 +87,12 @@ def _print_answers(output: Output, inputs: Inputs, answers: list[dict[str, Any]]
         classes = list(first["probabilities"]) if 2 < len(first["probabilities"]) <= MOST_CLASSES else []
         headings = [inputs.header, "class", "probability", *classes]
         rows = [
-            [a[inputs.header], a["class"], f"{a['probability']:.4f}", *(f"{a['probabilities'][c]:.3f}" for c in classes)]
+            [
+                a[inputs.header],
+                a["class"],
+                f"{a['probability']:.4f}",
+                *(f"{a['probabilities'][c]:.3f}" for c in classes),
+            ]
             for a in shown
         ]
     elif "value" in first:
@@ -118,7 +102,10 @@ def _print_answers(output: Output, inputs: Inputs, answers: list[dict[str, Any]]
         rows = [[a[inputs.header], *(f"{v:.6g}" for v in a["outputs"])] for a in shown]
     widths = [max(len(str(row[i])) for row in (headings, *rows)) for i in range(len(headings))]
     for i, row in enumerate((headings, *rows)):
-        cells = [f"{c:<{w}}" if k < 2 and headings[1] == "class" else f"{c:>{w}}" for k, (c, w) in enumerate(zip(row, widths, strict=True))]
+        cells = [
+            f"{c:<{w}}" if k < 2 and headings[1] == "class" else f"{c:>{w}}"
+            for k, (c, w) in enumerate(zip(row, widths, strict=True))
+        ]
         output.say("  ".join(cells).rstrip(), style="bold" if i == 0 else None)
     if len(shown) < len(answers):
         output.say(f"... and {len(answers) - len(shown):,} more; all of them in a pipe, or with --json.")
@@ -151,9 +138,12 @@ def summary(run: Run, json: Json = False) -> None:
         config = folder.config
         output.say()
         output.tell("data", f"{config['data']['data']}, {config['task']}, {sum(config['rows'].values()):,} examples")
-        made = f"{config['model']}, {config['optimizer']['class']}, {config['epochs']} epochs, batches of {config['batch_size']}"
-        output.tell("training", f"{made}, seed {config['seed']}, engine {config['engine']}")
-        output.tell("made", f"{config['created']}{'' if not config['command'] else ' by ' + config['command']}")
+        made = f"{config['model']}, {config['optimizer']['class']}, {config['epochs']} epochs"
+        output.tell(
+            "training", f"{made}, batches of {config['batch_size']}, seed {config['seed']}, engine {config['engine']}"
+        )
+        command = config.get("command")
+        output.tell("made", f"{config['created']}{f' by {command}' if command else ''}")
         if note or result is None:
             output.tell("state", note or "not finished", f"talweg train --resume {run}")
         else:

@@ -45,7 +45,12 @@ def models(json: Json = False) -> None:
 
         if json:
             listed = {
-                p.name: {"lesson": p.lesson, "tasks": p.tasks, "optimizer": p.optimizer, "learning_rate": p.learning_rate}
+                p.name: {
+                    "lesson": p.lesson,
+                    "tasks": p.tasks,
+                    "optimizer": p.optimizer,
+                    "learning_rate": p.learning_rate,
+                }
                 | {"batch_size": p.batch_size}
                 for p in PRESETS.values()
             }

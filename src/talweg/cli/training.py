@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from talweg.cli.output import FAILED, Output, reporting, scores
+from talweg.errors import RunFolderError
 
 if TYPE_CHECKING:
     from talweg.train.experiment import Experiment, Wishes
@@ -36,7 +37,8 @@ def train(
         typer.Argument(
             metavar="DATA",
             show_default=False,
-            help="A data set's name (see [bold]talweg datasets[/bold]), a CSV file, or a folder with a folder of pictures for each class.",
+            help="A data set's name (see [bold]talweg datasets[/bold]), a CSV file, or a folder with a folder of "
+            "pictures for each class.",
         ),
     ] = None,
     model: Annotated[
@@ -44,7 +46,8 @@ def train(
         typer.Option(
             metavar="NAME|FILE",
             rich_help_panel=MODEL,
-            help="A model's name (see [bold]talweg models[/bold]), a model.json for its architecture, or a saved model to go on from. [dim]Default: what fits the data.[/dim]",
+            help="A model's name (see [bold]talweg models[/bold]), a model.json for its architecture, or a saved model "
+            "to go on from. [dim]Default: what fits the data.[/dim]",
         ),
     ] = None,
     epochs: Annotated[
@@ -60,47 +63,70 @@ def train(
     seed: Annotated[
         int | None,
         typer.Option(
-            min=0, rich_help_panel=MODEL, help="Decides all that is random: equal seeds, equal runs. [dim]Default: 0[/dim]"
+            min=0,
+            rich_help_panel=MODEL,
+            help="Decides all that is random: equal seeds, equal runs. [dim]Default: 0[/dim]",
         ),
     ] = None,
     engine: Annotated[
         str | None,
-        typer.Option(metavar="auto|native|reference", rich_help_panel=MODEL, help="What computes. [dim]Default: auto[/dim]"),
+        typer.Option(
+            metavar="auto|native|reference", rich_help_panel=MODEL, help="What computes. [dim]Default: auto[/dim]"
+        ),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(metavar="COLUMN", rich_help_panel=TABLE, help="The column of a CSV file to be predicted.")
+        str | None,
+        typer.Option(metavar="COLUMN", rich_help_panel=TABLE, help="The column of a CSV file to be predicted."),
     ] = None,
     task: Annotated[
         str | None,
         typer.Option(
-            metavar="classification|regression", rich_help_panel=TABLE, help="[dim]Default: decided by the target, and said.[/dim]"
+            metavar="classification|regression",
+            rich_help_panel=TABLE,
+            help="[dim]Default: decided by the target, and said.[/dim]",
         ),
     ] = None,
     missing: Annotated[
         str | None,
-        typer.Option(metavar="error|drop|mean", rich_help_panel=TABLE, help="What to do about missing cells. [dim]Default: error[/dim]"),
+        typer.Option(
+            metavar="error|drop|mean",
+            rich_help_panel=TABLE,
+            help="What to do about missing cells. [dim]Default: error[/dim]",
+        ),
     ] = None,
     ignore: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN", rich_help_panel=TABLE, help="A column to leave out; may be given again.")
+        list[str] | None,
+        typer.Option(metavar="COLUMN", rich_help_panel=TABLE, help="A column to leave out; may be given again."),
     ] = None,
     separator: Annotated[
-        str | None, typer.Option(metavar="MARK", rich_help_panel=TABLE, help="What parts the cells. [dim]Default: ,[/dim]")
+        str | None,
+        typer.Option(metavar="MARK", rich_help_panel=TABLE, help="What parts the cells. [dim]Default: ,[/dim]"),
     ] = None,
     size: Annotated[
         str | None, typer.Option(metavar="HxW", rich_help_panel=TABLE, help="Resize pictures, for instance to 28x28.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", rich_help_panel=RUN, help="The run folder. [dim]Default: runs/<data>-<model>-<date-time>[/dim]"),
+        typer.Option(
+            metavar="DIR",
+            rich_help_panel=RUN,
+            help="The run folder. [dim]Default: runs/<data>-<model>-<date-time>[/dim]",
+        ),
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", rich_help_panel=RUN, help="Go on with a run that was interrupted, or (with more --epochs) that ended."),
+        typer.Option(
+            metavar="RUN",
+            rich_help_panel=RUN,
+            help="Go on with a run that was interrupted, or (with more --epochs) that ended.",
+        ),
     ] = None,
     json: Annotated[
         bool, typer.Option("--json", rich_help_panel=SHOWN, help="One JSON object on stdout; all else on stderr.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=SHOWN, help="Only the result and errors.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", rich_help_panel=SHOWN, help="Only the result and errors.")
+    ] = False,
 ) -> None:
     """Train a network on data, test it, and keep all of it in a run folder.
 
@@ -117,8 +143,20 @@ def train(
     with reporting(output, how_to_go_on):
         if resume is not None:
             others = {
-                **{"DATA": data, "--model": model, "--batch-size": batch_size, "--optimizer": optimizer, "--seed": seed},
-                **{"--learning-rate": learning_rate, "--engine": engine, "--target": target, "--task": task, "--out": out},
+                **{
+                    "DATA": data,
+                    "--model": model,
+                    "--batch-size": batch_size,
+                    "--optimizer": optimizer,
+                    "--seed": seed,
+                },
+                **{
+                    "--learning-rate": learning_rate,
+                    "--engine": engine,
+                    "--target": target,
+                    "--task": task,
+                    "--out": out,
+                },
                 **{"--missing": missing, "--ignore": ignore, "--separator": separator, "--size": size},
             }
             experiment = _resumed(resume, epochs, [name for name, value in others.items() if value is not None])
@@ -135,7 +173,10 @@ def train(
                 out,
             )
         running.append(experiment)
-        _run(experiment, output)
+        try:
+            _run(experiment, output)
+        except RunFolderError as error:
+            raise RunFolderError(f"{error}. {_go_on(str(experiment.folder.path))}") from error
 
 
 train.__doc__ = f"{train.__doc__}\n\n{EXAMPLES}"
@@ -150,7 +191,9 @@ def _wishes(
     from talweg.train.prepared import Source
 
     if data is None:
-        raise UsageError("train what? Give DATA: a data set's name (talweg datasets lists them), a CSV file or a folder")
+        raise UsageError(
+            "train what? Give DATA: a data set's name (talweg datasets lists them), a CSV file or a folder"
+        )
     if task not in (None, "classification", "regression"):
         raise UnknownNameError("task", task, ["classification", "regression"])
     given = {name: value for name, value in reading.items() if value is not None}
@@ -179,7 +222,9 @@ def _resumed(run: Path, epochs: int | None, others: list[str]) -> Experiment:
     from talweg.train.experiment import Experiment
 
     if others:
-        raise UsageError(f"--resume goes on as the run began; only --epochs may be given with it, not {', '.join(others)}")
+        raise UsageError(
+            f"--resume goes on as the run began; only --epochs may be given with it, not {', '.join(others)}"
+        )
     return Experiment.resume(run, epochs)
 
 

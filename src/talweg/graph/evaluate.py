@@ -73,7 +73,8 @@ def evaluate(
     >>> evaluate([y])[y]
     array([2., 5.], dtype=float32)
     """
-    return follow(plan(topological_order(tensors), rows, precision), feeds or {})
+    given = feeds or {}
+    return follow(plan(topological_order(tensors, given), rows, precision), given)
 
 
 def _unfed(node: Tensor) -> Array:

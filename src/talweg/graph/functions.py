@@ -45,7 +45,7 @@ def logsumexp(x: Tensor, axis: int = -1, keepdims: bool = False) -> Tensor:
 
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     """ln of `softmax`, stable where a probability rounds to 0."""
-    below = x - stop_gradient(max_over(x, axis, keepdims=True))  # first, or large logits would round the small ones away
+    below = x - stop_gradient(max_over(x, axis, keepdims=True))  # at once, before a large logit rounds ln Σ away
     return below - log(sum_over(exp(below), axis, keepdims=True))
 
 

@@ -32,22 +32,22 @@ def to_mermaid(program: Program) -> str:
     for node, tag in names.items():
         if node.is_leaf or _is_shown(node):
             left, right = ("([", "])") if node.is_leaf else ("[", "]")
-            lines.append(f'    {tag}{left}"{_caption(node, "<br/>")}"{right}')
+            lines.append(f'    {tag}{left}"{_caption(node, "<br/>").replace(chr(34), "#quot;")}"{right}')
     lines += [f"    {names[a]} --> {names[b]}" for a, b in _edges(program)]
-    lines += [f"    {names[t]} -.->|update| {names[s]}" for s, t in program.updates.items() if t in names]
+    lines += [f"    {names[t]} -.->|update| {names[s]}" for t, s in _update_edges(program)]
     return "\n".join(lines)
 
 
 def to_graphviz(program: Program) -> str:
     """The program in Graphviz's dot language."""
     names = {node: f"n{i}" for i, node in enumerate([*program.inputs, *program.states, *program.order])}
-    lines = [f'digraph "{program.name}" {{', "  rankdir=LR; node [shape=box, fontname=Helvetica];"]
+    lines = [f'digraph "{_escaped(program.name)}" {{', "  rankdir=LR; node [shape=box, fontname=Helvetica];"]
     for node, tag in names.items():
         if node.is_leaf or _is_shown(node):
             style = ", style=rounded" if node.is_leaf else ""
-            lines.append(f'  {tag} [label="{_caption(node, chr(92) + "n")}"{style}];')
+            lines.append(f'  {tag} [label="{_escaped(_caption(node, chr(92) + "n"))}"{style}];')
     lines += [f"  {names[a]} -> {names[b]};" for a, b in _edges(program)]
-    lines += [f"  {names[t]} -> {names[s]} [style=dashed, label=update];" for s, t in program.updates.items()]
+    lines += [f"  {names[t]} -> {names[s]} [style=dashed, label=update];" for t, s in _update_edges(program)]
     return "\n".join([*lines, "}"])
 
 
@@ -105,3 +105,12 @@ def _caption(node: Tensor, newline: str) -> str:
 def _edges(program: Program) -> list[tuple[Tensor, Tensor]]:
     edges = [(_seen_through(x), node) for node in program.order if _is_shown(node) for x in node.inputs]
     return [(a, b) for a, b in edges if a.op.name != "constant"]
+
+
+def _update_edges(program: Program) -> list[tuple[Tensor, Tensor]]:
+    edges = [(_seen_through(value), state) for state, value in program.updates.items()]
+    return [(a, b) for a, b in edges if a.op.name != "constant"]
+
+
+def _escaped(text: str) -> str:
+    return text.replace('"', r"\"")

@@ -5,7 +5,7 @@ Nothing here computes. ``x @ w + b`` makes three nodes; a reader (an engine, the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Literal, Union
@@ -257,8 +257,11 @@ def elementwise(name: str, *operands: TensorLike) -> Tensor:
     return TABLE[name](*(broadcast_to(t, shape) for t in tensors))
 
 
-def topological_order(outputs: Iterable[Tensor]) -> list[Tensor]:
-    """Every node that `outputs` need, each after its inputs. Always the same order for the same graph."""
+def topological_order(outputs: Iterable[Tensor], given: Container[Tensor] = ()) -> list[Tensor]:
+    """Every node that `outputs` need, each after its inputs. Always the same order for the same graph.
+
+    given: nodes whose value is known, so that what they are made of is not needed.
+    """
     order: list[Tensor] = []
     seen: set[Tensor] = set()
     stack = [(t, False) for t in reversed(list(outputs))]
@@ -269,5 +272,6 @@ def topological_order(outputs: Iterable[Tensor]) -> list[Tensor]:
         elif node not in seen:
             seen.add(node)
             stack.append((node, True))
-            stack.extend((x, False) for x in reversed(node.inputs) if x not in seen)
+            if node not in given:
+                stack.extend((x, False) for x in reversed(node.inputs) if x not in seen)
     return order

@@ -90,8 +90,9 @@ class CosineDecay(Schedule):
     warmup_steps: float = 0
 
     def rate(self, step: Tensor) -> Tensor:
-        rises = self.warmup_target is not None
-        top, begin = (self.warmup_target, self.warmup_steps) if rises else (self.initial_learning_rate, 0)
+        top, begin = self.initial_learning_rate, 0.0
+        if self.warmup_target is not None:
+            top, begin = self.warmup_target, self.warmup_steps
         part = g.clip((step - begin) / self.decay_steps, 0.0, 1.0)
         falling = top * (self.alpha + (1 - self.alpha) * 0.5 * (1 + g.cos(math.pi * part)))
         if not begin:

@@ -1,7 +1,7 @@
 """Simplify: compute constants now, drop identities, merge nodes that are equal. Dead nodes fall away by themselves.
 
-Nothing here changes a result: x · 0 stays, for x may be NaN, and sums keep their order. (Where x is -0, x + 0 becomes -0
-and not 0: they are equal.)
+Nothing here changes a result: x · 0 stays, for x may be NaN, and sums keep their order. (Where x is -0, x + 0 becomes
+-0 and not 0: they are equal.)
 """
 
 from __future__ import annotations

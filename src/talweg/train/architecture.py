@@ -1,4 +1,4 @@
-"""An architecture read from a file that is not trusted: its layers, and what they will need, before anything is made."""
+"""An architecture from a file that is not trusted: its layers, and what they will need, before anything is made."""
 
 from __future__ import annotations
 

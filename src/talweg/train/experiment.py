@@ -1,4 +1,4 @@
-"""A run from beginning to end: data, model, training, the test part, the run folder. `talweg train` is this, and printing."""
+"""A run from beginning to end: data, model, training, test part, run folder. `talweg train` is this, and printing."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from talweg import optim
+from talweg.data.files import corrupt
 from talweg.errors import DataError, ShapeError, UnknownNameError, UsageError
 from talweg.graph import Array
 from talweg.nn.layers import Dense
 from talweg.nn.layers.core import Activation
 from talweg.train import saved
 from talweg.train.callbacks.base import Callback
+from talweg.train.prepared import CLASSIFICATION, Prepared, Source, prepare
 from talweg.train.presets import PRESETS, default_preset, preset
 from talweg.train.run_folder import Line, RunFolder, RunRecorder
 from talweg.train.sequential import Sequential
-from talweg.train.prepared import CLASSIFICATION, Prepared, Source, prepare
 
 BATCH_SIZE = 32  # of a model from a file
 RUNS = Path("runs")
@@ -54,7 +55,7 @@ class Experiment:
 
     @classmethod
     def begin(cls, wishes: Wishes, out: Path | None = None, command: str | None = None) -> Experiment:
-        """Reads the data, makes the model and the run folder. Nothing is written before all of the wishes make sense."""
+        """Reads the data, makes the model and the run folder. Nothing is written before all wishes make sense."""
         rule = None if wishes.optimizer is None else optim.get(wishes.optimizer)  # a wrong name is said at once
         if wishes.model is not None and wishes.model not in PRESETS:
             _model_file(wishes.model)
@@ -125,10 +126,10 @@ class Experiment:
         return len(self.lines) >= self.epochs
 
     def finish(self) -> tuple[dict[str, Any], Array]:
-        """Writes the model, looks at the test part for the first time, and answers the result and the predictions on it."""
+        """Writes the model, looks at the test part for the first time, answers the result and the predictions on it."""
         self.folder.write_model(self.model)
         predictions = self.model.predict(self.prepared.x_test, verbose=0)
-        test = test_scores(self.model, self.prepared)
+        test = scores_on_test(self.model, self.prepared)
         last = {k: v for k, v in self.lines[-1].items() if k not in ("epoch", "seconds")} if self.lines else {}
         result = {
             "epochs": len(self.lines),
@@ -140,7 +141,7 @@ class Experiment:
         return result, predictions
 
 
-def test_scores(model: Sequential, prepared: Prepared) -> dict[str, float]:
+def scores_on_test(model: Sequential, prepared: Prepared) -> dict[str, float]:
     """Loss and metrics on the test part."""
     scores = model.evaluate(prepared.x_test, prepared.y_test, batch_size=256, verbose=0, return_dict=True)
     return {name: float(value) for name, value in scores.items()}
@@ -154,11 +155,15 @@ def data_of(folder: RunFolder) -> Prepared:
         if not Path(path).exists():
             raise DataError(f"{folder.path} was trained on {path}, which is not there any more; put it back")
         told["data"] = path
-    prepared = prepare(Source(**told), folder.config["seed"])
+    try:
+        source = Source(**told)
+    except TypeError as error:
+        raise corrupt(folder.path / "config.json", "the source of the data", str(error)) from None
+    prepared = prepare(source, folder.config["seed"])
     if prepared.fingerprint() != folder.config["data_sha256"]:
         raise DataError(
-            f"the data {told['data']!r} is not what {folder.path} was trained on: it has changed since (or the library that "
-            "splits it has). Begin a new run with it."
+            f"the data {told['data']!r} is not what {folder.path} was trained on: it has changed since (or the library "
+            "that splits it has). Begin a new run with it."
         )
     return prepared
 
@@ -171,9 +176,7 @@ def _model(wishes: Wishes, prepared: Prepared) -> tuple[Sequential, str, optim.U
     examples = len(prepared.x_train)
     if wishes.model is None or wishes.model in PRESETS:
         chosen = (
-            preset(wishes.model)
-            if wishes.model
-            else default_preset(wishes.source.short_name, prepared.input_shape)
+            preset(wishes.model) if wishes.model else default_preset(wishes.source.short_name, prepared.input_shape)
         )
         model = chosen.make(
             prepared.input_shape,
@@ -209,7 +212,7 @@ def _model_file(name: str) -> Path:
 
 
 def _model_from(path: Path, seed: int) -> Sequential:
-    """A model from a file: its architecture with fresh weights, where it is JSON, else with those that it was saved with."""
+    """A model from a file: its architecture with fresh weights, where it is JSON, else with those it was saved with."""
     if path.suffix == ".json":
         model = saved.untrained(path, seed)
     else:
@@ -226,10 +229,13 @@ def _check_output(model: Sequential, prepared: Prepared) -> None:
             raise ShapeError(f"regression needs a last layer with one output, Dense(1); the model has {list(shape)}")
         return
     end, classes = _last_activation(model), prepared.outputs
-    if not (shape == (classes,) and end == "softmax" or shape == (1,) and classes == 2 and end == "sigmoid"):
-        wanted = f"Dense({classes}, activation='softmax')" + (" or Dense(1, activation='sigmoid')" if classes == 2 else "")
+    if not ((shape == (classes,) and end == "softmax") or (shape == (1,) and classes == 2 and end == "sigmoid")):
+        wanted = f"Dense({classes}, activation='softmax')" + (
+            " or Dense(1, activation='sigmoid')" if classes == 2 else ""
+        )
         raise ShapeError(
-            f"{classes} classes need a last layer {wanted}; the model ends with outputs {list(shape)} and activation {end!r}"
+            f"{classes} classes need a last layer {wanted}; the model ends with outputs {list(shape)} and "
+            f"activation {end!r}"
         )
 
 

@@ -31,12 +31,19 @@ class Inputs:
 def read_inputs(path: str | os.PathLike[str], model: Model) -> Inputs:
     """Reads examples for `model` from a CSV file, a picture, a folder of pictures, an NPZ or an IDX file.
 
-    Raises `UsageError` for a form that the model cannot take or another suffix, `DataError` for contents that do not fit.
+    Raises `UsageError` for another suffix or a form that the model cannot take, `DataError` for contents that do not
+    fit.
     """
     path, how = Path(path), model.preprocessing or {"kind": "arrays"}
     if not path.exists():
         raise UsageError(f"{path}: no such file or folder")
-    form = _form(path)
+    try:
+        return _read(path, _form(path), how, model)
+    except (KeyError, TypeError, AttributeError) as error:  # what a garbled description comes to
+        raise DataError(f"the model does not say how its examples are read (preprocessing: {error!r})") from error
+
+
+def _read(path: Path, form: str, how: Mapping[str, Any], model: Model) -> Inputs:
     if form == "table":
         if how["kind"] != "table":
             raise UsageError(f"{path} is a table, and the model was trained on {_trained_on(how)}: give that")
@@ -47,16 +54,42 @@ def read_inputs(path: str | os.PathLike[str], model: Model) -> Inputs:
         if how["kind"] != "images":
             raise UsageError(f"{path} holds pictures, and the model was trained on {_trained_on(how)}: give that")
         images, names = read_images(path, size=tuple(how["size"]), grayscale=how["grayscale"])
-        return Inputs(_in_range(images, how["value_range"]).reshape(-1, *(model.input_shape or ())), list(names), "picture")
+        return Inputs(
+            _in_range(images, how["value_range"]).reshape(-1, *(model.input_shape or ())), list(names), "picture"
+        )
     x = read_idx(path) if form == "idx" else _from_npz(path)
     if model.input_shape is not None and x.shape == model.input_shape:  # one example, without an axis for several
         x = x[None]
     return Inputs(x, [str(i) for i in range(len(x))], "index")
 
 
+def answers_of(model: Model, inputs: Inputs) -> list[dict[str, Any]]:
+    """For each example its name, and a class with all probabilities, or a value, or the bare outputs."""
+    outputs = model.predict(inputs.x, verbose=0)
+    outputs = outputs.reshape(len(outputs), -1)
+    names, found = model.class_names, []
+    if names is not None and len(names) == 2 and outputs.shape[1] == 1:  # one sigmoid for two classes
+        outputs = np.concatenate([1 - outputs, outputs], axis=1)
+    for example, row in zip(inputs.names, outputs.tolist(), strict=True):
+        answer: dict[str, Any] = {inputs.header: example}
+        if names is not None and len(names) == len(row):
+            best = max(range(len(row)), key=row.__getitem__)
+            answer |= {
+                "class": names[best],
+                "probability": row[best],
+                "probabilities": dict(zip(names, row, strict=True)),
+            }
+        elif len(row) == 1:
+            answer["value"] = row[0]
+        else:
+            answer["outputs"] = row
+        found.append(answer)
+    return found
+
+
 def _form(path: Path) -> str:
     suffixes = [s.lower() for s in path.suffixes]
-    if path.is_dir() or suffixes[-1:] and suffixes[-1] in SUFFIXES:
+    if path.is_dir() or (suffixes[-1:] and suffixes[-1] in SUFFIXES):
         return "pictures"
     if {".csv", ".tsv", ".txt"} & set(suffixes[-2:]):
         return "table"
@@ -65,8 +98,8 @@ def _form(path: Path) -> str:
     if "ubyte" in path.name or ".idx" in suffixes[-2:]:
         return "idx"
     raise UsageError(
-        f"{path}: expected a table (.csv), a picture ({', '.join(sorted(SUFFIXES))}) or a folder of them, an .npz file, or "
-        "an IDX file (.idx, ...-ubyte, also with .gz)"
+        f"{path}: expected a table (.csv), a picture ({', '.join(sorted(SUFFIXES))}) or a folder of them, "
+        "an .npz file, or an IDX file (.idx, ...-ubyte, also with .gz)"
     )
 
 

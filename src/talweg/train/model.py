@@ -11,9 +11,7 @@ from talweg import graph as g
 from talweg.engines.base import Engine, Session
 from talweg.engines.choose import engine_by_name
 from talweg.errors import UsageError
-from talweg.graph import Array, Program, Tensor
-from talweg.nn.layers import Layer, Variable
-from talweg.nn.layers.base import set_weights
+from talweg.graph import Array, Program
 from talweg.nn.losses import Loss
 from talweg.optim import UpdateRule
 from talweg.optim.schedules import Schedule
@@ -32,23 +30,20 @@ from talweg.train.intake import (
     unbuilt_on_error,
     validation_source,
 )
+from talweg.train.layered import Layered
 from talweg.train.loop import Fitting, Plan, Progress, forget_metrics, logs_of, measure, run_epochs, settings_for
 from talweg.train.programs import Form
-from talweg.train.seeds import next_seed
 from talweg.train.sessions import Sessions, living_in, memory_of
 from talweg.train.sources import InMemory, is_stream
 
 PREDICTED_AT_ONCE = 256  # rows; the results do not depend on it
 
 
-class Model:
+class Model(Layered):
     """Layers with variables, and what trains them. `Sequential` says how the layers follow one another."""
 
     def __init__(self, name: str | None = None, seed: int | None = None) -> None:
-        if name is not None and not isinstance(name, str):
-            raise UsageError(f"name must be text; got {name!r}")
-        self.name = name or "sequential"
-        self.seed = next_seed() if seed is None else whole(seed, "seed", 0)
+        super().__init__(name, seed)
         self.stop_training = False
         self.history: History | None = None
         self.epochs_trained = 0
@@ -58,80 +53,11 @@ class Model:
         self._compiled: Compiled | None = None
         self._memory: dict[str, Array] = {}  # the optimizer's, between fits
         self._sessions = Sessions()
-        self._output: Tensor | None = None
-
-    # ── what a kind of model says of itself ───────────────────────────────────────────────────────────────
-
-    @property
-    def layers(self) -> list[Layer]:
-        raise UsageError(f"{type(self).__name__} has no layers of its own; use Sequential")
-
-    @property
-    def input_shape(self) -> tuple[int, ...] | None:
-        """The shape of one example, or None where it is not known yet."""
-        raise UsageError(f"{type(self).__name__} has no input of its own; use Sequential")
-
-    def build(self, input_shape: Any = None) -> None:
-        """Makes the variables, for examples of `input_shape`."""
-        raise UsageError(f"{type(self).__name__} cannot be built; use Sequential")
-
-    def unbuild(self) -> None:
-        """Takes back what `build` did, before anything was trained."""
-        raise UsageError(f"{type(self).__name__} cannot be unbuilt; use Sequential")
-
-    def get_config(self) -> dict[str, Any]:
-        """The architecture as JSON."""
-        raise UsageError(f"{type(self).__name__} has no architecture of its own; use Sequential")
 
     def changed(self) -> None:
         """Forgets the programs that were written for the layers as they were."""
+        super().changed()
         self._sessions.clear()
-        self._output = None
-
-    # ── weights ───────────────────────────────────────────────────────────────────────────────────────────
-
-    @property
-    def variables(self) -> list[Variable]:
-        """Every variable, each once, layer by layer."""
-        return programs.variables_of(self.layers)
-
-    weights = variables
-
-    @property
-    def trainable_variables(self) -> list[Variable]:
-        return programs.variables_of(self.layers, trainable_only=True)
-
-    trainable_weights = trainable_variables
-
-    @property
-    def built(self) -> bool:
-        return self.input_shape is not None
-
-    def get_weights(self) -> list[Array]:
-        """Copies of all weight arrays, layer by layer."""
-        return [v.numpy() for v in self.variables]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Puts other values in place; nothing changes unless the number and all shapes fit (`ShapeError`)."""
-        set_weights(self.variables, weights, f"model {self.name!r}")
-
-    def count_params(self) -> int:
-        """The number of numbers in all variables."""
-        return sum(int(np.prod(v.shape)) for v in self.variables)
-
-    @property
-    def output(self) -> Tensor:
-        """What the network answers, as a formula."""
-        if self.input_shape is None:
-            raise UsageError("the model is not built yet: give its first layer an input_shape, or fit it")
-        if self._output is None:
-            self._output = programs.output_of(self.layers, self.input_shape)
-        return self._output
-
-    @property
-    def output_shape(self) -> tuple[int, ...]:
-        """The shape of what the network answers for one example."""
-        return self.output.shape[1:]  # type: ignore[return-value]
 
     # ── compile ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -186,6 +112,11 @@ class Model:
     def metrics(self) -> list[Any]:
         """What `compile` was told to measure: names, objects or functions."""
         return self._told().metrics
+
+    @property
+    def weighted_metrics(self) -> list[Any]:
+        """The metrics that heed the examples' weights."""
+        return self._told().weighted_metrics
 
     @property
     def precision(self) -> str:
@@ -345,7 +276,7 @@ class Model:
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """`evaluate` on one batch, in silence."""
-        size = None if is_stream(x) else max(1, len(x))
+        size = max(1, len(x)) if hasattr(x, "__len__") and not is_stream(x) else None
         return self.evaluate(x, y, size, verbose=0, sample_weight=sample_weight, return_dict=return_dict)
 
     def predict(

@@ -7,6 +7,7 @@ missing cells) is fitted on the training part alone.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +41,7 @@ TOY_NOISE = {"and": 0.15, "or": 0.15, "xor": 0.15}  # a truth table has four row
 
 @dataclass(frozen=True)
 class Source:
-    """What the user named, as it is kept in a run's configuration. `options` go to the reader of CSV files or pictures."""
+    """What the user named, as a run's configuration keeps it. `options` go to the reader of CSV files or pictures."""
 
     data: str
     target: str | None = None
@@ -107,8 +108,8 @@ class Prepared:
         return [Rescaling(float(y.std()) or 1.0, float(y.mean()))]
 
     def fingerprint(self) -> str:
-        """The SHA-256 of all parts: a run goes on only with the data that it began with."""
-        total = hashlib.sha256()
+        """The SHA-256 of all parts and what they mean: a run goes on only with the data that it began with."""
+        total = hashlib.sha256(json.dumps([self.class_names, self.feature_names, self.preprocessing]).encode())
         for part in (self.x_train, self.y_train, self.x_validation, self.y_validation, self.x_test, self.y_test):
             total.update(f"{part.dtype}{part.shape}".encode())
             total.update(np.ascontiguousarray(part).data)
@@ -118,8 +119,8 @@ class Prepared:
 def prepare(source: Source, seed: int = 0) -> Prepared:
     """Reads and splits what the user named; the same seed gives the same parts.
 
-    Raises `UnknownNameError` for what is neither a data set nor a file, `UsageError` for a CSV without a target or options
-    that do not go together, and what the readers raise.
+    Raises `UnknownNameError` for what is neither a data set nor a file, `UsageError` for a CSV without a target or
+    options that do not go together, and what the readers raise.
 
     >>> prepare(Source("iris")).rows
     {'training': 108, 'validation': 12, 'test': 30}
@@ -136,13 +137,17 @@ def prepare(source: Source, seed: int = 0) -> Prepared:
     path = Path(source.data)
     if path.is_dir():
         if source.target is not None or source.task not in (None, CLASSIFICATION):
-            raise UsageError(f"{path} is a folder of pictures, whose classes are its folders; leave out --target and --task")
+            raise UsageError(
+                f"{path} is a folder of pictures, whose classes are its folders; leave out --target and --task"
+            )
         return _pictures(path, source.options, seed)
     if not path.exists():
         if os.sep not in source.data and not path.suffix:
             raise UnknownNameError("data set, file or folder", source.data, [*DATASETS, *TOYS])
         around = "" if path.parent.is_dir() else f"; nor is there a folder {path.parent}"
-        raise UsageError(f"{path}: no such file or folder{around}. Give a data set's name, a CSV file or a folder of pictures")
+        raise UsageError(
+            f"{path}: no such file or folder{around}. Give a data set's name, a CSV file or a folder of pictures"
+        )
     if path.suffix.lower() not in (".csv", ".tsv", ".txt", ".gz"):
         raise UsageError(f"{path}: expected a CSV file (.csv, .csv.gz) or a folder with one folder of pictures a class")
     return _table(path, source, seed)
@@ -158,9 +163,7 @@ def _named_set(name: str, seed: int) -> Prepared:
     names = None if info.class_names is None else list(info.class_names)
     features = None if info.feature_names is None else list(info.feature_names)
     preprocessing = (
-        _pictures_of(info.input_shape, info.value_range)
-        if features is None
-        else _table_of(features, info.task, names)
+        _pictures_of(info.input_shape, info.value_range) if features is None else _table_of(features, info.task, names)
     )
     return Prepared(x, y, x_v, y_v, data.x_test, data.y_test, info.task, names, features, preprocessing, [])
 
@@ -195,7 +198,11 @@ def _table(path: Path, source: Source, seed: int) -> Prepared:
     if names is not None and (absent := set(np.unique(y)) - set(np.unique(y[train]))):
         unseen = ", ".join(names[k] for k in sorted(absent))
         notes.append(f"The training part has no row of class {unseen}, which therefore cannot be learned.")
-    preprocessing = {"kind": "table", "encoding": table.encoding.to_config(), "separator": options.get("separator", ",")}
+    preprocessing = {
+        "kind": "table",
+        "encoding": table.encoding.to_config(),
+        "separator": options.get("separator", ","),
+    }
     parts = (x[train], y[train], x[validation], y[validation], x[test], y[test])
     return Prepared(*parts, table.task, names, list(table.feature_names), preprocessing, notes)
 
@@ -206,14 +213,18 @@ def _pictures(path: Path, options: dict[str, Any], seed: int) -> Prepared:
     size = options.get("size")
     found = read_image_folder(path, size=None if size is None else tuple(size))
     if len(found.class_names) < 2:
-        raise DataError(f"{path}: expected folders for at least two classes, but there is only {found.class_names[0]!r}")
+        raise DataError(
+            f"{path}: expected folders for at least two classes, but there is only {found.class_names[0]!r}"
+        )
     notes = list(found.notes)
     parts = _split(found.images, found.labels, CLASSIFICATION, seed, notes)
     preprocessing = _pictures_of(found.images.shape[1:], (0, 255))
     return Prepared(*parts, CLASSIFICATION, list(found.class_names), None, preprocessing, notes)
 
 
-def _split(x: Array, y: Array, task: str, seed: int, notes: list[str]) -> tuple[Array, Array, Array, Array, Array, Array]:
+def _split(
+    x: Array, y: Array, task: str, seed: int, notes: list[str]
+) -> tuple[Array, Array, Array, Array, Array, Array]:
     """x and y of the training, validation and test part, in the order of `Prepared`; stratified where it can be."""
     if len(x) < LEAST_ROWS:
         raise DataError(f"expected at least {LEAST_ROWS} rows, to be split into three parts; got {len(x)}")
@@ -227,7 +238,9 @@ def _split(x: Array, y: Array, task: str, seed: int, notes: list[str]) -> tuple[
         except DataError:
             if stratify is None:
                 raise
-            notes.append("Some classes are too small to be in all three parts in proportion; rows were split at random.")
+            notes.append(
+                "Some classes are too small to be in all three parts in proportion; rows were split at random."
+            )
     raise AssertionError("the second attempt answers or raises")
 
 

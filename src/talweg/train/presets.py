@@ -78,14 +78,14 @@ PRESETS: dict[str, Preset] = {
         ),
         Preset(
             "relu",
-            "Two hidden layers of 200 and 60 ReLU units, trained with Adam: depth that learns, where sigmoids got stuck.",
+            "Two hidden layers of 200 and 60 ReLU units, and Adam: depth that learns, where sigmoids got stuck.",
             lambda: [Dense(200, activation="relu"), Dense(60, activation="relu")],
             batch_size=100,
             updates=3200,
         ),
         Preset(
             "dropout",
-            "One wide hidden layer, whose inputs and outputs are dropped at random in training: less is learned by heart.",
+            "One wide hidden layer, its inputs and outputs dropped at random in training: less is learned by heart.",
             lambda: [Dropout(0.1), Dense(400, activation="relu"), Dropout(0.5)],
             learning_rate=0.002,
             updates=2400,
@@ -125,7 +125,7 @@ def default_preset(data: str, input_shape: tuple[int, ...]) -> Preset:
     """What fits a data set: `relu` for pictures, `mlp` for tables, unless `DEFAULTS` knows better.
 
     >>> default_preset("digits", (8, 8)).name, default_preset("fruit.csv", (5,)).name
-    ('relu', 'mlp')
+    ('dropout', 'mlp')
     """
     name, better = DEFAULTS.get(data, ("relu" if len(input_shape) > 1 else "mlp", {}))
     return replace(PRESETS[name], **better)

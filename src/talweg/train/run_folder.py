@@ -27,10 +27,11 @@ from pathlib import Path
 from typing import Any
 
 from talweg._version import __version__
-from talweg.data.files import corrupt
+from talweg.data.files import corrupt, written_whole
 from talweg.errors import RunFolderError, UsageError, VersionError
 from talweg.train import saved
 from talweg.train.callbacks.base import Callback, Logs
+from talweg.train.document import as_text, parse_json, read_document, read_json, write_json
 from talweg.train.model import Model
 from talweg.train.sequential import Sequential
 from talweg.train.tensors import TensorFile, write_tensors
@@ -44,6 +45,13 @@ CONFIG, METRICS, CHECKPOINT, STATE, RESULT, REPORT = (
     "result.json",
     "report.html",
 )
+
+NEEDED: dict[str, type] = {
+    **{"data": dict, "rows": dict, "optimizer": dict, "architecture": dict},
+    **{"data_sha256": str, "task": str, "model": str, "engine": str, "created": str},
+    **{"epochs": int, "batch_size": int, "seed": int},
+}
+"""What `config.json` must hold, beside what it may."""
 
 Line = dict[str, Any]
 
@@ -62,7 +70,7 @@ class RunFolder:
             raise UsageError(f"{self.path}: there is no such run folder{_beside(self.path)}")
         if not file.is_file():
             raise UsageError(f"{self.path} is not a run folder: it has no {CONFIG}{_beside(self.path / 'x')}")
-        self.config = _read_json(file, "the configuration of a run")
+        self.config = read_json(file, "the configuration of a run")
         if self.config.get("format") != FORMAT:
             raise corrupt(file, f"a JSON object with format {FORMAT!r}", "it is none")
         if self.config.get("format_version") != FORMAT_VERSION:
@@ -70,6 +78,9 @@ class RunFolder:
                 f"{file}: the run has format version {self.config.get('format_version')} (Talweg "
                 f"{self.config.get('talweg_version', '?')}); Talweg {__version__} reads version {FORMAT_VERSION}"
             )
+        for name, kind in NEEDED.items():
+            if type(self.config.get(name)) is not kind:
+                raise corrupt(file, f"{name!r} as {kind.__name__}", f"it is {str(self.config.get(name))[:60]!r}")
 
     @classmethod
     def create(cls, path: Path, config: Mapping[str, Any], model: Model, *, may_rename: bool = False) -> RunFolder:
@@ -81,11 +92,13 @@ class RunFolder:
         with _writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             if not may_rename and path.exists() and not (path.is_dir() and not any(path.iterdir())):
-                raise UsageError(f"{path} is there already, and nothing is overwritten: give another --out, or --resume it")
+                raise UsageError(
+                    f"{path} is there already, and nothing is overwritten: give another --out, or --resume it"
+                )
             made = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
             try:
                 os.chmod(made, 0o755)  # mkdtemp makes it private to the user
-                saved.write_json(made / CONFIG, config)
+                write_json(made / CONFIG, config)
                 (made / METRICS).touch()
                 _write_checkpoint(made / CHECKPOINT, model, [])
                 path = _renamed(made, path, may_rename)
@@ -100,12 +113,12 @@ class RunFolder:
         """Changes entries of the configuration."""
         self.config.update(changes)
         with _writing(self.path):
-            saved.write_json(self.path / CONFIG, self.config)
+            write_json(self.path / CONFIG, self.config)
 
     def append(self, line: Line) -> None:
         """Adds an epoch to `metrics.jsonl`."""
         with _writing(self.path), open(self.path / METRICS, "a", encoding="utf-8") as file:
-            file.write(saved.as_text(_without_nan(line)) + "\n")
+            file.write(as_text(_without_nan(line)) + "\n")
 
     def write_checkpoint(self, model: Model, lines: list[Line]) -> None:
         """The model's complete state, `lines` the epochs that led to it."""
@@ -120,18 +133,18 @@ class RunFolder:
     def write_result(self, result: Mapping[str, Any]) -> None:
         """How well it does on the test part: the last that is written, beside the report."""
         with _writing(self.path):
-            saved.write_json(self.path / RESULT, _without_nan(dict(result)))
+            write_json(self.path / RESULT, _without_nan(dict(result)))
 
     # ── afterwards ────────────────────────────────────────────────────────────────────────────────────────
 
     def resume(self, engine: Any = "auto") -> tuple[Sequential, list[Line]]:
-        """The model as the last checkpoint has it, and the epochs that led there. Later lines of metrics are dropped."""
+        """The model as the last checkpoint has it, and the epochs until then. Later lines of metrics are dropped."""
         model, lines = self.checkpoint(engine)
         with _writing(self.path):
             for leftover in (*self.path.glob(".*.part"), *(self.path / CHECKPOINT).glob(".*.part")):
                 leftover.unlink(missing_ok=True)
-            text = "".join(saved.as_text(line) + "\n" for line in lines)
-            with saved.written_whole(self.path / METRICS) as file:
+            text = "".join(as_text(line) + "\n" for line in lines)
+            with written_whole(self.path / METRICS) as file:
                 file.write(text.encode())
         return model, lines
 
@@ -140,7 +153,7 @@ class RunFolder:
         path = self.path / CHECKPOINT / STATE
         if not path.is_file():
             raise corrupt(self.path, f"a run folder with a {CHECKPOINT}/{STATE}", "it is not there")
-        document = saved.read_document(path)
+        document = read_document(path)
         lines, weights = document.get("metrics"), document.get("weights")
         if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
             raise corrupt(path, "the epochs so far under 'metrics'", "they are not there")
@@ -158,13 +171,18 @@ class RunFolder:
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
         for line in text.splitlines():
             if line.startswith("{") and line.endswith("}"):
-                lines.append(saved.parse_json(path, line, "a line of JSON"))
+                lines.append(parse_json(path, line, "a line of JSON"))
         return lines
 
     def result(self) -> dict[str, Any] | None:
         """What `write_result` wrote, or None while the run is not finished."""
         path = self.path / RESULT
-        return _read_json(path, "the result of a run") if path.is_file() else None
+        if not path.is_file():
+            return None
+        result = read_json(path, "the result of a run")
+        if not isinstance(result.get("test"), dict):
+            raise corrupt(path, "the scores on the test part", "they are not there")
+        return result
 
     @property
     def report(self) -> Path:
@@ -174,8 +192,8 @@ class RunFolder:
 class RunRecorder(Callback):
     """Writes metrics after every epoch, and a checkpoint at most every `seconds` and after the last.
 
-    A loss that is no longer finite ends the training; the checkpoint of the epochs before is kept. `diverged` then holds
-    the name of the quantity, its value, and the epoch, counted from 1.
+    A loss that is no longer finite ends the training; the checkpoint of the epochs before is kept. `diverged` then
+    holds the name of the quantity, its value, and the epoch, counted from 1.
     """
 
     def __init__(self, folder: RunFolder, lines: list[Line], *, seconds: float = 1.0) -> None:
@@ -225,9 +243,13 @@ def _write_checkpoint(folder: Path, model: Model, lines: list[Line]) -> None:
     for name in sorted(arrays):
         digest.update(name.encode() + arrays[name].tobytes())
     name = f"{model.epochs_trained:05}-{digest.hexdigest()[:12]}.safetensors"
-    checksum = write_tensors(folder / name, arrays, {"model": saved.as_text(document)})
-    state = {**document, "weights": {"file": name, "sha256": checksum}, "metrics": [_without_nan(line) for line in lines]}
-    saved.write_json(folder / STATE, state)
+    checksum = write_tensors(folder / name, arrays, {"model": as_text(document)})
+    state = {
+        **document,
+        "weights": {"file": name, "sha256": checksum},
+        "metrics": [_without_nan(line) for line in lines],
+    }
+    write_json(folder / STATE, state)
     for old in folder.glob("*.safetensors"):
         if old.name != name:
             old.unlink(missing_ok=True)
@@ -256,14 +278,6 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _read_json(path: Path, form: str) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise corrupt(path, form, f"it is no text ({error})") from None
-    return saved.parse_json(path, text, form)
-
-
 def _beside(path: Path) -> str:
     """The run folders that are there, for an error's end."""
     around = path.parent if path.parent.is_dir() else Path("runs")
@@ -272,7 +286,7 @@ def _beside(path: Path) -> str:
 
 
 def trained_model(path: str | os.PathLike[str]) -> tuple[Sequential, str | None]:
-    """The model of a run folder or a saved one; for a run that is not finished that of its checkpoint, and a note on it."""
+    """The model of a run folder, or a saved one; for a run that is not finished that of its checkpoint, and a note."""
     path = Path(path)
     if (path / CONFIG).is_file() and not (path / saved.WEIGHTS).is_file():
         model, lines = RunFolder(path).checkpoint()
@@ -290,6 +304,6 @@ def _writing(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise RunFolderError(
-            f"the run folder {path} cannot be written: {error.strerror or error}. What was there before is still there; "
-            "make room, or choose another folder with --out",
+            f"the run folder {path} cannot be written: {error.strerror or error}. What was there before is still "
+            "there; make room, or choose another folder with --out",
         ) from error

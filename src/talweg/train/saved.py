@@ -3,13 +3,12 @@
     model.save("digits")               a folder: model.safetensors, and model.json for people to read
     model.save("digits.safetensors")   one file: the same JSON stands in its metadata
 
-The numbers' file is a whole model by itself and is replaced in one step, so a save that is cut short leaves the old model
-or the new one. A `model.json` that belongs to other numbers (its SHA-256 says so) is passed over.
+The numbers' file is a whole model by itself and is replaced in one step, so a save that is cut short leaves the old
+model or the new one. A `model.json` that belongs to other numbers (its SHA-256 says so) is passed over.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from talweg._version import __version__
-from talweg.data.files import corrupt, written_whole
+from talweg.data.files import corrupt
 from talweg.errors import CorruptFileError, DataError, TalwegError, UnknownNameError, UsageError, VersionError
 from talweg.graph import Array
 from talweg.nn.layers import Input
@@ -26,13 +25,22 @@ from talweg.nn.metrics import Metric
 from talweg.optim import UpdateRule
 from talweg.registry import encode
 from talweg.train.architecture import declared_shapes, read_layers
+from talweg.train.document import (
+    FORM,
+    FORMAT,
+    FORMAT_VERSION,
+    Document,
+    as_text,
+    checked,
+    parse_json,
+    read_document,
+    read_json,
+    write_json,
+)
 from talweg.train.model import Model
 from talweg.train.sequential import Sequential
 from talweg.train.tensors import TensorFile, write_tensors
 
-Document = dict[str, Any]
-
-FORMAT, FORMAT_VERSION = "talweg-model", 1
 SUFFIX, WEIGHTS, DOCUMENT = ".safetensors", "model.safetensors", "model.json"
 OTHERS = (".keras", ".h5", ".hdf5", ".tflite", ".onnx", ".pb", ".pt", ".pth", ".pkl", ".npz", ".json")
 ITERATIONS = "optimizer/iterations"
@@ -46,9 +54,10 @@ def save(
 ) -> None:
     """Writes architecture, weights, and how the model was compiled, with the optimizer's memory, so training can go on.
 
-    filepath: a name ending in ``.safetensors`` for one file, any other for a folder. include_optimizer=False leaves out
-    loss, metrics and optimizer. Raises `UsageError` for a model that is not built, for parts without a registered name, and
-    for the endings of other formats; `OSError` where it cannot be written, and then what stood there still does.
+    filepath: a name ending in ``.safetensors`` for one file, any other for a folder. include_optimizer=False leaves
+    out loss, metrics and optimizer. Raises `UsageError` for a model that is not built, for parts without a registered
+    name, and for the endings of other formats; `OSError` where it cannot be written, and then what stood there still
+    does.
     """
     path = _destination(filepath, overwrite)
     document = describe(model, include_optimizer)
@@ -79,7 +88,7 @@ def save_weights(model: Model, filepath: str | os.PathLike[str], overwrite: bool
 
 
 def describe(model: Model, include_optimizer: bool = True) -> Document:
-    """The model as JSON. Raises `UsageError`, naming the part, where one has no name by which it could be found again."""
+    """The model as JSON. Raises `UsageError`, naming the part, where one has no name by which to find it again."""
     if not model.built:
         raise UsageError(f"model {model.name!r} is not built, so there is nothing to save: fit it, or give it an Input")
     for layer in model.layers:
@@ -113,8 +122,8 @@ def _compilation(model: Model) -> Document:
         optimizer = model.optimizer.to_config()
     if type(model.loss).__name__ not in Loss.registry:
         raise UsageError(
-            "the loss is a function of your own, and a file cannot hold it. Register it (put @talweg.nn.losses.loss() above "
-            "it), or save with include_optimizer=False."
+            "the loss is a function of your own, and a file cannot hold it. Register it (put @talweg.nn.losses.loss() "
+            "above it), or save with include_optimizer=False."
         )
     with _named("a metric"):
         metrics = [m.__name__ if isinstance(m, type) else encode(m) for m in model.metrics]
@@ -142,7 +151,7 @@ def load(filepath: str | os.PathLike[str], *, compile: bool = True, engine: Any 
         raise UsageError(
             f"{file.path} holds arrays and no architecture. Make the model, then model.load_weights({str(path)!r})."
         )
-    document = parsed(file.path, file.metadata["model"])
+    document = checked(file.path, parse_json(file.path, file.metadata["model"], FORM))
     if path.is_dir() and (beside := path / DOCUMENT).is_file():
         read = read_document(beside)
         if (read.get("weights") or {}).get("sha256") == file.metadata.get("sha256"):
@@ -156,15 +165,11 @@ def untrained(filepath: str | os.PathLike[str], seed: int | None = None) -> Sequ
     It is compiled as the file says, where it says so. Errors as `load`.
     """
     path = Path(filepath)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise corrupt(path, "a model's JSON", f"it is no text ({error})") from None
-    document = parse_json(path, text, "a model's JSON")
+    document = read_json(path, FORM)
     if "class" in document:  # the architecture alone
         document = {"architecture": {"name": path.stem, "seed": 0, **document}, "compile": None}
     else:
-        document = parsed(path, text)
+        document = checked(path, document)
     with _understood(path):
         layers, shape = read_layers(document["architecture"])
         declared_shapes(layers, shape)
@@ -175,7 +180,7 @@ def untrained(filepath: str | os.PathLike[str], seed: int | None = None) -> Sequ
 
 
 def load_weights(model: Model, filepath: str | os.PathLike[str]) -> None:
-    """Puts the weights of a file, or of a saved model, into a built model; nothing changes unless all names and shapes fit.
+    """Puts the weights of a file, or of a saved model, into a built model; nothing changes unless all of them fit.
 
     Files by other programs will do, where their arrays have the names of the model's variables.
     """
@@ -202,7 +207,8 @@ def revive(document: Document, file: TensorFile, *, compile: bool = True, engine
         _check_names(file, shapes, ("F32",) if precision == "float32" else ("F64",))
         model = Sequential(name=document["architecture"]["name"], seed=document["architecture"]["seed"])
         model.epochs_trained = _whole(document["epochs_trained"])
-        model.preprocessing, model.class_names = document["preprocessing"], _names(document["class_names"])
+        model.preprocessing = _preprocessing(document["preprocessing"])
+        model.class_names = _names(document["class_names"])
         if compilation is not None and compile:
             _compile(model, compilation, engine, precision)
         values = file.read()
@@ -221,29 +227,6 @@ def _compile(model: Model, config: Any, engine: Any, precision: str) -> None:
     measured = [Metric.from_config(m) if isinstance(m, dict) else m for m in config["metrics"]]
     optimizer, loss = UpdateRule.from_config(config["optimizer"]), Loss.from_config(config["loss"])
     model.compile(optimizer, loss, metrics=measured, engine=engine, precision=precision)
-
-
-def read_document(path: Path) -> Document:
-    """A ``model.json``: checked for its format and version, not yet for what it says."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise corrupt(path, "a model's JSON", f"it is no text ({error})") from None
-    return parsed(path, text)
-
-
-def parsed(path: Path, text: str) -> Document:
-    """The document in `text`, which stands in the file `path`."""
-    document = parse_json(path, text, "a model's JSON")
-    if document.get("format") != FORMAT or type(document.get("format_version")) is not int:
-        raise corrupt(path, f"a JSON object with format {FORMAT!r} and a format_version", "it has none")
-    if document["format_version"] != FORMAT_VERSION:
-        raise VersionError(
-            f"{path}: the model has format version {document['format_version']} (written by Talweg "
-            f"{document.get('talweg_version', '?')}); Talweg {__version__} reads version {FORMAT_VERSION}. "
-            "Save it again with a version of Talweg that writes that."
-        )
-    return document
 
 
 def _check_names(file: TensorFile, shapes: Mapping[str, tuple[int, ...]], dtypes: tuple[str, ...]) -> None:
@@ -267,35 +250,15 @@ def _check_memory(
     for name, value in memory.items():
         variable, _, slot = name.removeprefix("optimizer/").rpartition("/")
         fits = slot in slots and shapes.get(variable) == value.shape and value.dtype.kind == "f"
-        if not (fits or name == ITERATIONS and value.shape == () and value.dtype == "uint32"):
-            raise corrupt(file.path, "the memory of the model's optimizer", f"{name} {list(value.shape)} is no part of it")
+        if not (fits or (name == ITERATIONS and value.shape == () and value.dtype == "uint32")):
+            raise corrupt(
+                file.path, "the memory of the model's optimizer", f"{name} {list(value.shape)} is no part of it"
+            )
     if memory and ITERATIONS not in memory:
         raise corrupt(file.path, ITERATIONS, "it is missing")
 
 
-# ── text, and errors that name the file ─────────────────────────────────────────────────────────────────────
-
-
-def as_text(document: Any, indent: int | None = None) -> str:
-    """JSON as every program reads it: without NaN and infinity, which JSON does not know."""
-    return json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
-
-
-def write_json(path: Path, document: Any) -> None:
-    """The document as a file for people to read, whole or not at all."""
-    with written_whole(path) as file:
-        file.write((as_text(document, indent=2) + "\n").encode())
-
-
-def parse_json(path: Path, text: str, form: str) -> Document:
-    """A JSON object; raises `CorruptFileError`, naming the file that it comes from."""
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise corrupt(path, form, f"it cannot be parsed ({error})") from None
-    if not isinstance(document, dict):
-        raise corrupt(path, form, f"it is a {type(document).__name__} and not an object")
-    return document
+# ── errors that name the file ───────────────────────────────────────────────────────────────────────────────
 
 
 def _destination(filepath: str | os.PathLike[str], overwrite: bool) -> Path:
@@ -317,7 +280,9 @@ def _explained(path: Path) -> Any:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise OSError(error.errno, f"the model could not be saved ({reason}); what stood there still does", str(path)) from error
+        raise OSError(
+            error.errno, f"the model could not be saved ({reason}); what stood there still does", str(path)
+        ) from error
 
 
 @contextmanager
@@ -347,6 +312,12 @@ def _understood(path: Path) -> Any:
 def _whole(value: Any) -> int:
     if type(value) is not int or value < 0:
         raise DataError(f"{value!r} is no number of epochs")
+    return value
+
+
+def _preprocessing(value: Any) -> dict[str, Any] | None:
+    if value is not None and not isinstance(value, dict):
+        raise DataError("preprocessing must be an object")
     return value
 
 

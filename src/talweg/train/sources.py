@@ -187,6 +187,8 @@ def is_stream(x: Any) -> bool:
     """Whether `x` gives batches one after another (a Dataset, a generator) rather than being the examples."""
     if isinstance(x, (list, tuple, range, str, bytes, set, frozenset, Mapping)) or hasattr(x, "__array__"):
         return False
+    if hasattr(x, "toarray"):  # a sparse matrix: no data set, and no array either; `rows.as_array` says so
+        return False
     return isinstance(x, Iterable) or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
 
 

@@ -87,7 +87,9 @@ erf = operation(
     gradient=lambda g, y, x: [g * (2 / math.sqrt(math.pi)) * exp(-x * x)],
 )
 sin = operation("sin", "elementwise", r"\sin x", np.sin, dtype=_floats, gradient=lambda g, y, x: [g * cos(x)])
-cos: Operation = operation("cos", "elementwise", r"\cos x", np.cos, dtype=_floats, gradient=lambda g, y, x: [g * -sin(x)])
+cos: Operation = operation(
+    "cos", "elementwise", r"\cos x", np.cos, dtype=_floats, gradient=lambda g, y, x: [g * -sin(x)]
+)
 stop_gradient = operation("stop_gradient", "elementwise", r"\operatorname{stop}(x)", lambda x: x)
 
 

@@ -132,6 +132,8 @@ class Layer(Described):
     name         by which its variables and its place in summaries are known; found by the model where not given
     input_shape  the shape of one example, without the batch axis; for the first layer of a model
     trainable    whether training changes its parameters; may be assigned
+    dtype        taken for Keras's sake: None, "float32" or "float64"; the model's precision is what counts
+    input_dim    ``input_dim=8`` is ``input_shape=(8,)``
     """
 
     registry: ClassVar[Registry[Any]] = LAYERS
@@ -141,11 +143,20 @@ class Layer(Described):
     name: str | None = None
     input_shape: tuple[int, ...] | None = setting(lambda s: None if s is None else as_shape(s), None)
     trainable: bool = True
+    dtype: str | None = None
+    input_dim: int | None = None
 
     def __init_subclass__(cls) -> None:
         LAYERS.register(cls.__name__, cls, snake_case(cls.__name__))
 
     def __post_init__(self) -> None:
+        if self.input_dim is not None and self.input_shape is None:
+            self.input_shape, self.input_dim = (self.input_dim,), None
+        if self.dtype not in (None, "float32", "float64"):
+            raise UsageError(
+                f"{type(self).__name__}: a layer computes in the model's precision, compile(..., precision='float64') or "
+                f"float32; got dtype={self.dtype!r}"
+            )
         super().__post_init__()
         object.__setattr__(self, "_variables", {})
 

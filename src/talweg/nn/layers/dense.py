@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from talweg import graph as g
 from talweg.errors import ShapeError, UsageError
 from talweg.graph import Tensor
 from talweg.nn import activations, initializers, regularizers
@@ -45,5 +46,5 @@ class Dense(Layer):
         z = context.name(x @ p.kernel + p.bias if self.use_bias else x @ p.kernel, "preactivation")
         y: Tensor = self.activation(z)
         if self.activity_regularizer is not None:
-            context.losses.append(self.activity_regularizer(y))
+            context.losses.append(self.activity_regularizer(y) / g.batch_size())  # of one example, as in Keras
         return y

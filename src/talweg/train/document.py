@@ -1,0 +1,65 @@
+"""The JSON of saved models and run folders: written whole, read with distrust."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from talweg._version import __version__
+from talweg.data.files import corrupt, existing_file, written_whole
+from talweg.errors import VersionError
+
+Document = dict[str, Any]
+
+FORMAT, FORMAT_VERSION = "talweg-model", 1
+FORM = "a model's JSON"
+
+
+def as_text(document: Any, indent: int | None = None) -> str:
+    """JSON as every program reads it: without NaN and infinity, which JSON does not know."""
+    return json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """The document as a file for people to read, whole or not at all."""
+    with written_whole(path) as file:
+        file.write((as_text(document, indent=2) + "\n").encode())
+
+
+def read_json(path: Path, form: str) -> Document:
+    """The JSON object in a file; `form` ("a model's JSON") says in the error what was expected."""
+    try:
+        text = existing_file(path, form).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise corrupt(path, form, f"it is no text ({error})") from None
+    return parse_json(path, text, form)
+
+
+def parse_json(path: Path, text: str, form: str) -> Document:
+    """A JSON object; raises `CorruptFileError`, naming the file that it comes from."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise corrupt(path, form, f"it cannot be parsed ({error})") from None
+    if not isinstance(document, dict):
+        raise corrupt(path, form, f"it is a {type(document).__name__} and not an object")
+    return document
+
+
+def read_document(path: Path) -> Document:
+    """A ``model.json``: checked for its format and version, not yet for what it says."""
+    return checked(path, read_json(path, FORM))
+
+
+def checked(path: Path, document: Document) -> Document:
+    """The document, if it has the format and version that are read here; what it says is not looked at yet."""
+    if document.get("format") != FORMAT or type(document.get("format_version")) is not int:
+        raise corrupt(path, f"a JSON object with format {FORMAT!r} and a format_version", "it has none")
+    if document["format_version"] != FORMAT_VERSION:
+        raise VersionError(
+            f"{path}: the model has format version {document['format_version']} (written by Talweg "
+            f"{document.get('talweg_version', '?')}); Talweg {__version__} reads version {FORMAT_VERSION}. "
+            "Save it again with a version of Talweg that writes that."
+        )
+    return document
