@@ -397,6 +397,25 @@ def test_a_run_folder_that_cannot_be_written() -> None:
     bad("train", "iris", *QUICK, "--out", "file/run", says="cannot be written", code=1)
 
 
+def test_a_disk_that_fills_up_while_it_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, left = os.fsync, [3]  # the configuration and the first checkpoint go through
+
+    def fsync(file: int) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(28, "No space left on device")
+        real(file)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fsync)
+        failed = talweg("train", "iris", *QUICK, "--out", "run")
+    assert failed.exit_code == 1
+    assert "No space left on device" in failed.stderr and "talweg train --resume run" in failed.stderr
+    ok("train", "--resume", "run")
+    ok("train", "iris", *QUICK, "--out", "unbroken")
+    assert Path("run/model.safetensors").read_bytes() == Path("unbroken/model.safetensors").read_bytes()
+
+
 def test_a_run_that_diverges() -> None:
     arguments = ["train", "diabetes", "--model", "mlp", "--optimizer", "sgd", "--learning-rate", "10"]
     failed = talweg(*arguments, "--out", "run")

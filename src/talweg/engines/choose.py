@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from talweg.engines.base import Engine
 from talweg.engines.reference import Reference
-from talweg.errors import UnknownNameError, UsageError
+from talweg.errors import UnknownNameError
 
 NAMES = ("auto", "native", "reference")
 
 
 def engine_by_name(name: str = "auto", precision: str = "float32") -> Engine:
-    """The engine called `name`: "reference", or "auto" for the fastest there is on this machine.
+    """The engine called `name`: "reference" (NumPy), "native" (generated C), or "auto", which is the reference for now.
 
-    Raises `UnknownNameError`, or `UsageError` for an engine that this version or this machine does not have.
+    Raises `UnknownNameError`, or `UsageError` for the native engine on a machine without a C compiler.
 
     >>> engine_by_name("reference").name
     'reference'
@@ -20,5 +20,7 @@ def engine_by_name(name: str = "auto", precision: str = "float32") -> Engine:
     if name in ("auto", "reference"):
         return Reference(precision)
     if name == "native":
-        raise UsageError("the native engine is not part of this version yet; use engine='reference' (or 'auto')")
+        from talweg.engines.native import Native
+
+        return Native(precision)
     raise UnknownNameError("engine", name, NAMES)

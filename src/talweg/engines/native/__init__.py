@@ -1,0 +1,10 @@
+"""The native engine: graph → kernels → one C source → shared object → whole epochs in one call.
+
+In the order in which a program passes through: `schedule` (which tensors are kept, which kernel computes them),
+`layout` and `memory` (where they lie), `body`, `loops` and `contraction` (C for the kernels), `transfer` and `unit` (C for
+steps), `vectormath` and `runtime` (C that every program has), `build` (compiler and cache), `engine` (the run).
+"""
+
+from talweg.engines.native.engine import Native, NativeSession
+
+__all__ = ["Native", "NativeSession"]

@@ -1,0 +1,198 @@
+"""The native engine: a program becomes C for this machine, and an epoch one call."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from talweg.engines.base import Engine, Session, batched_inputs
+from talweg.engines.native import build
+from talweg.engines.native.unit import Unit, unit
+from talweg.errors import ShapeError, UsageError
+from talweg.graph import BATCH, Array, Program, Tensor, numpy_dtype
+from talweg.passes import simplify
+
+
+class Native(Engine):
+    """Generated C: whole epochs in one call, the same bits for any number of threads.
+
+    threads: how many share the work; by default $TALWEG_THREADS, else the cores that this process may use.
+    Raises `UsageError` where there is no C compiler, saying how to get one.
+    """
+
+    name = "native"
+
+    def __init__(self, precision: str = "float32", threads: int | None = None) -> None:
+        super().__init__(precision)
+        if build.compiler() is None:
+            raise UsageError(
+                "the native engine needs a C compiler, and none is on the path: install gcc or clang, or "
+                "`pip install 'talweg[compiler]'`; engine='reference' needs none"
+            )
+        self.threads = default_threads() if threads is None else threads
+        if self.threads < 1:
+            raise UsageError(f"threads must be at least 1; got {self.threads}")
+
+    def compile(self, program: Program, states: Mapping[str, Array]) -> NativeSession:
+        return NativeSession(simplify(program, self.precision), states, self.precision, self.threads)
+
+    def source(self, program: Program, batch_size: int) -> str:
+        """The C of `program`, as it would be compiled on this machine."""
+        return unit(simplify(program, self.precision), batch_size, self.precision, lanes_of(self.precision)).source
+
+
+def default_threads() -> int:
+    """$TALWEG_THREADS, else the cores that this process may use."""
+    asked = os.environ.get("TALWEG_THREADS", "")
+    if asked:
+        if not asked.isdigit() or int(asked) < 1:
+            raise UsageError(f"TALWEG_THREADS must be a whole number above 0; got {asked!r}")
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def lanes_of(precision: str) -> int:
+    """How many numbers one vector of this machine holds."""
+    _, lanes = build.machine()
+    return lanes if precision == "float32" else lanes // 2
+
+
+class NativeSession(Session):
+    """A program and the values of its states; compiled when it first runs, and again for a larger batch."""
+
+    def __init__(self, program: Program, states: Mapping[str, Array], precision: str, threads: int) -> None:
+        self.program, self._precision, self._threads = program, precision, threads
+        if missing := [s.name for s in program.states if s.name not in states]:
+            raise UsageError(f"program {program.name!r} has states without a first value: {', '.join(missing)}")
+        self._capacity = 0
+        self._before: dict[str, Array] = {}  # the states, as long as nothing is compiled
+        self.load(states)
+
+    def run(
+        self,
+        data: Mapping[str, Array],
+        order: Array,
+        batch_size: int,
+        settings: Mapping[str, Array] | None = None,
+        per_step: Mapping[str, Array] | None = None,
+    ) -> dict[str, Array]:
+        rows = len(order)
+        if not rows:
+            return {}
+        given = {*data, *(settings or {}), *(per_step or {})}
+        if missing := [x.name for x in self.program.inputs if x.name not in given]:
+            raise UsageError(f"program {self.program.name!r} was run without its inputs {', '.join(missing)}")
+        arrays, places = self._rows(data, order)
+        batch = min(batch_size, len(arrays[0]) if arrays else rows)
+        fixed, strides = self._settings(settings or {}, per_step or {}, steps=math.ceil(rows / batch))
+        if batch > self._capacity:
+            self._prepare(batch)
+        outputs = {name: self._room_for(t, rows, batch) for name, t in self.program.outputs.items()}
+        self._run(
+            ctypes.c_void_p(self._block.ctypes.data),
+            _pointers(arrays),
+            ctypes.c_void_p(places.ctypes.data),
+            *(ctypes.c_int64(rows), ctypes.c_int64(batch)),
+            _pointers(fixed),
+            (ctypes.c_int64 * max(1, len(strides)))(*strides),
+            _pointers(list(outputs.values())),
+            ctypes.c_int(self._threads if self._unit.is_parallel else 1),
+        )
+        return {name: a.astype(bool) if self._is_truth(name) else a for name, a in outputs.items()}
+
+    def states(self, names: Iterable[str] | None = None) -> dict[str, Array]:
+        wanted = None if names is None else set(names)
+        chosen = [s for s in self.program.states if wanted is None or s.name in wanted]
+        if not self._capacity:
+            return {s.name: self._before[s.name].copy() for s in chosen}
+        return {s.name: np.array(self._view(s), numpy_dtype(s.dtype, self._precision)) for s in chosen}
+
+    def load(self, states: Mapping[str, Array]) -> None:
+        for s in self.program.states:
+            if s.name in states:
+                value = np.array(states[s.name], numpy_dtype(s.dtype, self._precision))
+                if value.shape != s.shape:
+                    raise ShapeError(f"state {s.name!r} has shape {list(s.shape)}; got {list(value.shape)}")
+                if self._capacity:
+                    self._view(s)[...] = value
+                else:
+                    self._before[s.name] = value
+
+    # ── what goes in, checked: the C that reads it checks nothing ─────────────────────────────────────────
+
+    def _rows(self, data: Mapping[str, Array], order: Array) -> tuple[list[Array], Array]:
+        """The data sets, dense and of the right type, and the rows to visit."""
+        arrays = []
+        for x in (x for x in self.program.inputs if x.name in batched_inputs(self.program)):
+            arrays.append(np.ascontiguousarray(data[x.name], self._stored_as(x)))
+            if arrays[-1].shape[1:] != x.shape[1:]:
+                raise ShapeError(f"input {x.name!r} has rows of shape {list(x.shape[1:])}; got {list(arrays[-1].shape[1:])}")
+        places = np.ascontiguousarray(order, np.int64)
+        if places.min() < 0 or any(places.max() >= len(a) for a in arrays):
+            raise UsageError(f"order names rows from {places.min()} to {places.max()}; not all of them exist")
+        return arrays, places
+
+    def _settings(
+        self, settings: Mapping[str, Array], per_step: Mapping[str, Array], steps: int
+    ) -> tuple[list[Array], list[int]]:
+        """The inputs that are not rows, and for each how many bytes further its value for the next step lies."""
+        others = [x for x in self.program.inputs if x.name not in batched_inputs(self.program)]
+        values, strides = [], []
+        for x in others:
+            is_changing = x.name in per_step
+            value = np.asarray((per_step if is_changing else settings)[x.name], self._stored_as(x), order="C")
+            shape = value.shape[1:] if is_changing else value.shape
+            if BATCH not in x.shape and shape != x.shape:
+                raise ShapeError(f"input {x.name!r} has shape {list(x.shape)}; got {list(shape)}")
+            if is_changing and len(value) < steps:
+                raise UsageError(f"input {x.name!r} has {len(value)} values for {steps} steps")
+            values.append(value)
+            strides.append(value.strides[0] if is_changing else 0)
+        return values, strides
+
+    def _room_for(self, t: Tensor, rows: int, batch: int) -> Array:
+        """An array for an output: of all rows, or of the last step."""
+        last = rows - (rows - 1) // batch * batch
+        shape = tuple(d if d is not BATCH else rows if axis == 0 else last for axis, d in enumerate(t.shape))
+        return np.empty(shape, self._stored_as(t))
+
+    # ── the compiled unit and its block of memory ─────────────────────────────────────────────────────────
+
+    def _prepare(self, capacity: int) -> None:
+        """Compiles for batches of `capacity` rows, and puts states and constants into a fresh block."""
+        states = self.states()
+        self._unit: Unit = unit(self.program, capacity, self._precision, lanes_of(self._precision))
+        self._run = build.load(self._unit.source).talweg_run
+        self._capacity = capacity
+        memory = self._unit.memory
+        room = np.zeros(memory.size + memory.alignment, np.uint8)
+        start = -room.ctypes.data % memory.alignment
+        self._block = room[start : start + memory.size]
+        for t in memory.offsets:
+            if t.op.name == "constant":
+                self._view(t)[...] = t.attributes["value"]
+        self.load(states)
+
+    def _view(self, t: Tensor) -> Array:
+        """The tensor's elements in the block, without the padding."""
+        memory = self._unit.memory
+        layout, dtype, start = memory.layouts[t], self._stored_as(t), memory.offsets[t]
+        flat = self._block[start : start + layout.size * dtype.itemsize].view(dtype)
+        strides = tuple(s * dtype.itemsize for s in layout.strides)
+        return np.lib.stride_tricks.as_strided(flat, layout.lengths, strides)
+
+    def _stored_as(self, t: Tensor) -> np.dtype[Any]:
+        """How the elements of `t` are stored: truth values as 32-bit integers."""
+        return numpy_dtype("int" if t.dtype == "bool" else t.dtype, self._precision)
+
+    def _is_truth(self, output: str) -> bool:
+        return self.program.outputs[output].dtype == "bool"
+
+
+def _pointers(arrays: list[Array]) -> Any:
+    return (ctypes.c_void_p * max(1, len(arrays)))(*(a.ctypes.data for a in arrays))

@@ -1,0 +1,156 @@
+"""The schedule: which tensors are kept in memory, and which kernel computes them, in order.
+
+A kernel is one contraction, one reduction, one scattering, or a group of elementwise tensors of one shape. Everything
+that is not kept is computed where it is read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from talweg.engines.native.formulas import COSTLY, ELEMENTWISE, LEAVES, MOVEMENT
+from talweg.errors import GraphError
+from talweg.graph import TABLE, Program, Tensor
+
+ALONE = ("sum", "max", "argmax", "dot", "scatter_add")  # operations with a kernel of their own
+
+
+@dataclass
+class Kernel:
+    """One function of the C source: what it computes, and what it reads from memory."""
+
+    nodes: list[Tensor]
+    reads: set[Tensor] = field(default_factory=set)
+    moved: set[Tensor] = field(default_factory=set)
+    """Those of `reads` that are read elsewhere than at the element being computed."""
+    is_update: bool = False
+
+    @property
+    def op(self) -> str:
+        """The operation of a kernel of its own, or "loop"."""
+        return self.nodes[0].op.name if self.nodes[0].op.name in ALONE else "loop"
+
+    @property
+    def name(self) -> str:
+        """What the C function is called: after the tensor that a user would know it by."""
+        return next((n.name for n in reversed(self.nodes) if n.name), self.nodes[-1].op.name)
+
+
+@dataclass
+class Schedule:
+    """Kernels in order; `kept`: every tensor that some kernel computes; `in_place`: tensors stored over a state."""
+
+    program: Program
+    kernels: list[Kernel]
+    kept: set[Tensor]
+    in_place: dict[Tensor, Tensor]  # the new value -> its state
+
+
+def schedule(program: Program) -> Schedule:
+    """Kernels for `program`, updates of the states last, so that whoever needs an old value has read it."""
+    known = {*ELEMENTWISE, *MOVEMENT, *LEAVES, *ALONE, "random_uniform"}
+    if unknown := sorted({n.op.name for n in program.order} - known):
+        raise GraphError(f"the native engine has no rule for {', '.join(unknown)}")
+    program = _with_computed_updates(program)
+    kept = _kept(program)
+    late = _updates(program)
+    kernels: list[Kernel] = []
+    place: dict[Tensor, int] = {}
+    in_order = [n for n in program.order if n in kept]
+    for is_update in (False, True):
+        for node in (n for n in in_order if (n in late) == is_update):
+            reads, moved = _reads(node, kept)
+            after = max((place[r] for r in reads if r in place), default=-1)
+            at = _group_for(node, kernels, after, moved, is_update)
+            if at is None:
+                at = len(kernels)
+                kernels.append(Kernel([], is_update=is_update))
+            kernels[at].nodes.append(node)
+            kernels[at].reads |= reads - set(kernels[at].nodes)
+            kernels[at].moved |= moved
+            place[node] = at
+    return Schedule(program, kernels, kept, _in_place(program, kernels, place))
+
+
+def _with_computed_updates(program: Program) -> Program:
+    """The program with no leaf for a result: each is computed by a kernel, so none is overwritten before it is read."""
+    copy = TABLE["stop_gradient"]
+    return program.with_results(copy(t) if t.op.name in LEAVES else t for t in program.results)
+
+
+def _kept(program: Program) -> set[Tensor]:
+    """Results, what has a kernel of its own, and what is read more than once or by a contraction."""
+    users = Counter(x for node in program.order for x in node.inputs)
+    users.update(program.results)
+    kept = {t for t in program.results if t.op.name not in LEAVES}
+    for node in program.order:
+        if node.op.name in (*ALONE, "random_uniform") or (node.op.name in ELEMENTWISE and users[node] > 1):
+            kept.add(node)
+        if node.op.name in ("dot", "scatter_add"):
+            kept |= {x for x in node.inputs if x.op.name not in LEAVES}
+        if node.op.name in (*MOVEMENT, "sum", "max"):
+            kept |= {x for x in node.inputs if _is_costly(x, kept)}
+    return kept
+
+
+def _is_costly(node: Tensor, kept: set[Tensor]) -> bool:
+    """Whether computing `node` again for each of several readers would cost more than a load."""
+    if node in kept or node.op.name in LEAVES:
+        return False
+    return node.op.name in COSTLY or any(_is_costly(x, kept) for x in node.inputs)
+
+
+def _updates(program: Program) -> set[Tensor]:
+    """New values of states, and what is computed from them."""
+    late: set[Tensor] = set(program.updates.values())
+    for node in program.order:
+        if any(x in late for x in node.inputs):
+            late.add(node)
+    return late
+
+
+def _reads(node: Tensor, kept: set[Tensor]) -> tuple[set[Tensor], set[Tensor]]:
+    """What computing `node` loads: kept tensors and leaves; and those of them that a movement leads to."""
+    reads: set[Tensor] = set()
+    moved: set[Tensor] = set()
+    alone = node.op.name in ALONE
+    stack = [(x, alone or (node.op.name in MOVEMENT)) for x in node.inputs]
+    seen: set[tuple[Tensor, bool]] = set()
+    while stack:
+        x, is_moved = stack.pop()
+        if (x, is_moved) in seen:
+            continue
+        seen.add((x, is_moved))
+        if x in kept or x.op.name in LEAVES:
+            reads.add(x)
+            if is_moved:
+                moved.add(x)
+        else:
+            stack += [(y, is_moved or x.op.name in MOVEMENT) for y in x.inputs]
+    return reads, moved
+
+
+def _group_for(node: Tensor, kernels: list[Kernel], after: int, moved: set[Tensor], is_update: bool) -> int | None:
+    """The kernel that `node` can join: a group of its shape, after all that it reads, itself read in place only."""
+    if node.op.name in (*ALONE, "random_uniform"):
+        return None
+    for at in reversed(range(max(after, 0), len(kernels))):
+        k = kernels[at]
+        is_like = k.op == "loop" and k.is_update == is_update and k.nodes[0].shape == node.shape
+        if is_like and k.nodes[0].op.name != "random_uniform" and not moved & set(k.nodes):
+            return at
+    return None
+
+
+def _in_place(program: Program, kernels: list[Kernel], place: dict[Tensor, int]) -> dict[Tensor, Tensor]:
+    """New values that may be stored over their state at once: nobody reads the old one later, or elsewhere."""
+    out: dict[Tensor, Tensor] = {}
+    for state, value in program.updates.items():
+        if value not in place or value in out:
+            continue
+        k = kernels[place[value]]
+        read_later = any(state in other.reads for other in kernels[place[value] + 1 :])
+        if k.op == "loop" and not read_later and state not in k.moved and value.shape == state.shape:
+            out[value] = state
+    return out
