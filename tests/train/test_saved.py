@@ -312,7 +312,7 @@ def test_an_edited_model_json_counts_and_a_foreign_one_does_not(folder: Path) ->
 def test_a_header_cannot_claim_more_than_the_file_holds(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     path.write_bytes(struct.pack("<Q", 2**62) + b"{}")
-    with pytest.raises(CorruptFileError, match="claims a header"):
+    with pytest.raises(CorruptFileError, match="header"):
         load(path)
     header = json.dumps({"w": {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 2**82]}}).encode()
     path.write_bytes(struct.pack("<Q", len(header)) + header)
