@@ -316,7 +316,7 @@ def test_a_header_cannot_claim_more_than_the_file_holds(tmp_path: Path) -> None:
         load(path)
     header = json.dumps({"w": {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 2**82]}}).encode()
     path.write_bytes(struct.pack("<Q", len(header)) + header)
-    with pytest.raises(CorruptFileError, match="bytes of numbers"):
+    with pytest.raises(CorruptFileError, match="cannot be read"):
         TensorFile(path)
 
 
