@@ -67,10 +67,8 @@ def snake_case(class_name: str) -> str:
     """
     out = ""
     for before, char in zip(" " + class_name, class_name, strict=False):
-        out += (
-            "_" if (char.isupper() and before.islower()) or (char.isupper() and before.isdigit() and char != "D") else ""
-        )
-        out += char.lower()
+        begins_word = char.isupper() and (before.islower() or (before.isdigit() and char != "D"))
+        out += ("_" if begins_word else "") + char.lower()
     return out
 
 

@@ -14,6 +14,7 @@ import pytest
 from talweg.errors import DataError, FrozenError, ShapeError, TalwegError, UnknownNameError, UsageError
 from talweg.nn.layers import Activation, Dense, Dropout, Flatten, Input
 from talweg.optim import SGD
+from talweg.train.model import Model
 from talweg.train.sequential import Sequential
 
 X = np.linspace(-1, 1, 24).reshape(8, 3)
@@ -344,6 +345,12 @@ def test_unknown_names_suggest_the_nearest(make: Callable[[], Any], said: list[s
         (lambda: network().compile("adam"), "needs one loss"),
         (lambda: network().compile("adam", ["mse", "mae"]), "needs one loss"),
         (lambda: network().compile("adam", "mse", metrics=[5]), "a metric must be"),
+        (lambda: network().compile("adam", "mse", ["accuracy"]), "metrics=['accuracy']"),
+        (lambda: network().compile("adam", "mse", loss_weights=0.5), "can only be 1"),
+        (lambda: Model(inputs=Input((3,)), outputs=Dense(1)), "Make a Sequential"),
+        (lambda: Model(Input((3,)), Dense(1)), "Make a Sequential"),
+        (lambda: Dense(1)(Input((3,))), "layers are put one after another"),
+        (lambda: Dense(1, dtype="float16"), "got dtype='float16'"),
         (lambda: network().compile("adam", "mse", precision="float16"), "precision must be"),
         (lambda: Sequential([Dense(3), "dense"]), "'dense'"),
         (lambda: Sequential([Dense]), "Write Dense"),

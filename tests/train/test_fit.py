@@ -118,10 +118,10 @@ def test_the_split_takes_the_last_rows() -> None:
 def test_some_epochs_are_validated() -> None:
     model = network()
     model.compile("adam", "mse")
-    history = model.fit(X, VALUES, epochs=6, validation_split=0.2, validation_freq=3, verbose=0).history
-    assert np.flatnonzero(np.isfinite(history["val_loss"])).tolist() == [2, 5]
-    history = model.fit(X, VALUES, epochs=6, validation_split=0.2, validation_freq=[1, 4], verbose=0).history
-    assert np.flatnonzero(np.isfinite(history["val_loss"])).tolist() == [0, 3]
+    history = model.fit(X, VALUES, epochs=6, validation_split=0.2, validation_freq=3, verbose=0)
+    assert history.measured_at["val_loss"] == [2, 5] and len(history.history["val_loss"]) == 2
+    history = model.fit(X, VALUES, epochs=6, validation_split=0.2, validation_freq=[1, 4], verbose=0)
+    assert history.measured_at["val_loss"] == [0, 3] and len(history.history["loss"]) == 6
 
 
 def test_initial_epoch_and_no_epochs() -> None:

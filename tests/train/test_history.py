@@ -28,12 +28,19 @@ def labels(figure: Any) -> list[str]:
     return [axis.get_ylabel() for axis in figure.axes]
 
 
-def test_a_quantity_that_comes_later_has_nan_before() -> None:
+def test_epochs_in_which_a_quantity_was_not_measured_are_left_out() -> None:
     history = History()
     history.add(0, {"loss": 1.0})
     history.add(1, {"loss": 0.5, "val_loss": 0.7})
-    assert math.isnan(history.history["val_loss"][0]) and history.history["val_loss"][1] == 0.7
+    assert history.history == {"loss": [1.0, 0.5], "val_loss": [0.7]}
+    assert history.measured_at == {"loss": [0, 1], "val_loss": [1]}
     assert history.last() == {"loss": 0.5, "val_loss": 0.7}
+    history.add(2, {"loss": 0.4})
+    assert history.last() == {"loss": 0.4}, "the validation loss is an epoch old"
+    assert history.best_epoch() == 1
+    np.testing.assert_array_equal(history.by_epoch()["val_loss"], [math.nan, 0.7, math.nan])
+    drawn = history.plot(metrics="loss").axes[0].get_lines()
+    assert [list(line.get_xdata()) for line in drawn[:2]] == [[1, 2, 3], [2]]
 
 
 def test_to_dict_is_json_and_restores() -> None:

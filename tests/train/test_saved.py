@@ -17,6 +17,7 @@ from talweg.data import files
 from talweg.errors import CorruptFileError, ShapeError, TalwegError, UnknownNameError, UsageError, VersionError
 from talweg.graph import mean, square
 from talweg.nn.layers import Dense, Dropout, Flatten, Input, Layer, Normalization, Rescaling
+from talweg.nn.metrics import Precision, Recall
 from talweg.optim import Adam
 from talweg.optim.schedules import ExponentialDecay
 from talweg.train import saved
@@ -131,6 +132,18 @@ def test_without_the_optimizer(tmp_path: Path) -> None:
     assert not load(tmp_path / "m").compiled
     model.save(tmp_path / "m")
     assert load(tmp_path / "m").compiled and not load(tmp_path / "m", compile=False).compiled
+
+
+def test_what_is_measured_comes_back(tmp_path: Path) -> None:
+    model = Sequential([Input((4,)), Dense(1, activation="sigmoid")], seed=0)
+    model.compile("sgd", "mse", metrics=["accuracy", Precision()], weighted_metrics=[Recall(0.3), "mae"])
+    model.save(tmp_path / "m")
+    again = load(tmp_path / "m")
+    assert again.metrics_names == model.metrics_names
+    assert again.weighted_metrics[0].thresholds == 0.3
+    weight = np.linspace(0, 2, len(X))
+    asked = {"sample_weight": weight, "verbose": 0, "return_dict": True}
+    assert again.evaluate(X, Y, **asked) == model.evaluate(X, Y, **asked)
 
 
 def test_weights_alone(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ class Tensor:
         return self.op.name in ("input", "state")
 
     def named(self, name: str) -> Tensor:
-        """The same tensor under a name, by which an engine can be asked for its value. Inputs and states keep theirs."""
+        """The same tensor under a name, by which an engine can be asked for it. Inputs and states keep theirs."""
         return self if self.is_leaf else replace(self, name=name)
 
     def written_as(self, function: str, *arguments: Tensor) -> Tensor:
@@ -202,7 +202,7 @@ def operation(name: str, family: str, formula: str, meaning: Meaning, **rules: A
 
 
 def constant(value: Any, dtype: DType | None = None) -> Tensor:
-    """A tensor with a value known now. Python floats and float arrays are `float`, integers `int`, truth values `bool`."""
+    """A tensor with a value known now. Floats and arrays of them are `float`, integers `int`, truth values `bool`."""
     array = np.asarray(value)
     if dtype is None:
         kinds: dict[str, DType] = {"f": "float", "i": "int", "u": "int", "b": "bool"}
@@ -249,7 +249,7 @@ def broadcast_to(x: Tensor, shape: Shape) -> Tensor:
 
 
 def elementwise(name: str, *operands: TensorLike) -> Tensor:
-    """Operation `name` on operands that are first made to have one shape: constants where they are numbers, broadcast."""
+    """Operation `name` on operands that are first given one shape: constants where they are numbers, broadcast."""
     known = [x for x in operands if isinstance(x, Tensor)]
     like: DType | None = "float" if any(x.dtype == "float" for x in known) else None
     tensors = [as_tensor(x, like) for x in operands]

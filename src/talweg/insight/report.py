@@ -82,7 +82,7 @@ def write_report(
 ) -> None:
     """Writes the page of a run to `path`, whole or not at all.
 
-    history       for "loss", "val_loss", ..., the value at the end of each epoch
+    history       for "loss", "val_loss", ..., the value at the end of each epoch, as `History.by_epoch` gives it
     task          "classification" or "regression"
     x_test        (n, *input_shape), or flattened; shown beside the mistakes
     y_test        class numbers or one-hot rows, or the numbers to be predicted

@@ -2,12 +2,16 @@
 
 from talweg.nn.layers import (
     Activation,
+    BatchNormalization,
+    Conv2D,
     Dense,
     Dropout,
     Flatten,
     Input,
     InputLayer,
     Layer,
+    MaxPool2D,
+    MaxPooling2D,
     Normalization,
     Rescaling,
     Reshape,
@@ -15,12 +19,16 @@ from talweg.nn.layers import (
 
 __all__ = [
     "Activation",
+    "BatchNormalization",
+    "Conv2D",
     "Dense",
     "Dropout",
     "Flatten",
     "Input",
     "InputLayer",
     "Layer",
+    "MaxPool2D",
+    "MaxPooling2D",
     "Normalization",
     "Rescaling",
     "Reshape",

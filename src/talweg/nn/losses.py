@@ -74,7 +74,10 @@ def weighted(examples: Tensor, weights: Tensor | None) -> Tensor:
 
 
 class LossFunction:
-    """A loss's formula under a name. `targets` says what it expects as y; `sees_through`, which last activation it undoes."""
+    """A loss's formula under a name.
+
+    `targets` says what it expects as y; `sees_through`, which last activation it undoes.
+    """
 
     def __init__(self, formula: Callable[..., Tensor], targets: Targets, sees_through: str | None) -> None:
         self.formula, self.targets, self.sees_through = formula, targets, sees_through
@@ -129,9 +132,9 @@ def get(identifier: Any) -> Loss:
     if isinstance(identifier, Loss):
         return identifier
     if isinstance(identifier, str):
-        return Loss.registry.get(identifier)()  # type: ignore[no-any-return]
+        return Loss.registry.get(identifier)()
     if isinstance(identifier, dict):
-        return Loss.from_config(identifier)  # type: ignore[no-any-return]
+        return Loss.from_config(identifier)
     if isinstance(identifier, LossFunction):
         return loss_class(identifier)() if identifier.__name__ in Loss.registry else _of_function(identifier)
     if isinstance(identifier, type) and issubclass(identifier, Loss):
@@ -145,7 +148,7 @@ def _of_function(function: LossFunction) -> Loss:
     made = dataclasses.make_dataclass(
         "CustomLoss", [], bases=(Loss,), eq=False, repr=False, namespace={"formula": function}
     )
-    return made()  # type: ignore[no-any-return]
+    return made()
 
 
 def alike(y_true: Tensor, y_pred: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
@@ -203,8 +206,9 @@ def categorical_crossentropy(
 ) -> Tensor:
     r"""$-\sum_c y_c \ln \hat y_c$ over the last axis, in nats; y's rows sum to 1.
 
-    Stable for any finite logits z: $-\sum_c y_c \,\mathrm{log\_softmax}(z)_c$. Given probabilities it first makes their sum 1
-    and clips them to [1e-7, 1 - 1e-7], as Keras does; where a softmax made them, it takes the softmax's logits instead.
+    Stable for any finite logits z: $-\sum_c y_c \,\mathrm{log\_softmax}(z)_c$. Given probabilities it first makes
+    their sum 1 and clips them to [1e-7, 1 - 1e-7], as Keras does; where a softmax made them, it takes the softmax's
+    logits instead.
     """
     y = y_true * (1 - label_smoothing) + label_smoothing / y_pred.shape[-1]  # type: ignore[operator]
     if from_logits:

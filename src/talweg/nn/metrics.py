@@ -1,7 +1,7 @@
 """Metrics: accumulators that stream over batches exactly, as formulas, so they run inside the compiled program.
 
-A metric declares accumulators (all begin at 0), writes what a batch adds to them, and what they come to. Used by itself,
-it works on arrays: `update_state`, `result`, `reset_state`, or one call.
+A metric declares accumulators (all begin at 0), writes what a batch adds to them, and what they come to. Used by
+itself, it works on arrays: `update_state`, `result`, `reset_state`, or one call.
 
 >>> accuracy = CategoricalAccuracy()
 >>> float(accuracy([[0, 1], [1, 0]], [[0.2, 0.8], [0.4, 0.6]]))
@@ -72,7 +72,7 @@ class Metric(Described):
         pred = g.constant(y_pred, "float")
         true = g.constant(y_true, "int" if self.targets == "classes" else "float")
         rows = pred.shape[0] if pred.rank else 1
-        weight = g.constant(np.ones(rows) if sample_weight is None else sample_weight, "float")  # type: ignore[arg-type]
+        weight = g.constant(np.ones(rows) if sample_weight is None else sample_weight, "float")
         if self._totals is None:  # type: ignore[attr-defined]
             object.__setattr__(self, "_totals", {k: np.zeros(v) for k, v in self.accumulators(pred).items()})
         s = {k: g.constant(v) for k, v in self._totals.items()}  # type: ignore[attr-defined]
@@ -185,7 +185,7 @@ class RootMeanSquaredError(MeanSquaredError):
 
 @dataclass(eq=False, repr=False)
 class R2Score(Metric):
-    r"""$1 - \sum (y - \hat y)^2 / \sum (y - \bar y)^2$, averaged over outputs: the part of the variance that is explained.
+    r"""$1 - \sum (y - \hat y)^2 / \sum (y - \bar y)^2$, averaged over outputs: the part of the variance explained.
 
     Kept as Σw, Σwy, Σwy² and Σw(y - ŷ)²; an output that never varies counts 0, as in Keras.
     """
@@ -265,7 +265,7 @@ class Recall(_Counts):
 
 @dataclass(eq=False, repr=False)
 class AUC(Metric):
-    """The area under the ROC curve, by trapezoids over `num_thresholds` equally spaced thresholds, as Keras computes it."""
+    """The area under the ROC curve, by trapezoids over `num_thresholds` equally spaced thresholds, as in Keras."""
 
     num_thresholds: int = 200
     targets: ClassVar[Targets] = "binary"
@@ -365,7 +365,8 @@ class F1Score(_Table):
 
     def outcome(self, s: States) -> Tensor:
         m = s["matrix"]
-        hits = g.sum(m * g.constant(np.eye(m.shape[0])), axis=1)  # type: ignore[call-overload]
+        n: Any = m.shape[0]  # a number: it was made in `accumulators`
+        hits = g.sum(m * g.constant(np.eye(n)), axis=1)
         actual, predicted = g.sum(m, axis=1), g.sum(m, axis=0)
         if self.average == "micro":
             return safe_ratio(g.sum(hits), g.sum(m))
@@ -394,7 +395,7 @@ def get(identifier: Any, y_pred: Tensor, y_true: Tensor) -> Metric:
     if isinstance(identifier, Metric):
         return identifier
     if isinstance(identifier, dict):
-        return Metric.from_config(identifier)  # type: ignore[no-any-return]
+        return Metric.from_config(identifier)
     if isinstance(identifier, type) and issubclass(identifier, Metric):
         return identifier()
     if identifier in ("accuracy", "acc"):

@@ -14,9 +14,9 @@ class Adam(UpdateRule):
     r"""$m \leftarrow \beta_1 m + (1 - \beta_1) g$, $v \leftarrow \beta_2 v + (1 - \beta_2) g^2$, and with
     $\eta_t = \eta \sqrt{1 - \beta_2^t} / (1 - \beta_1^t)$: $w \leftarrow w - \eta_t\, m / (\sqrt{v} + \epsilon)$.
 
-    Kingma and Ba, "Adam: a method for stochastic optimization" (2015), in the order of computation that section 2 of the
-    paper gives, which Keras follows; PyTorch corrects v before the root, so that its ε weighs more in the first steps.
-    `amsgrad` divides by the largest v so far (Reddi et al., 2018).
+    Kingma and Ba, "Adam: a method for stochastic optimization" (2015), in the order of computation that section 2 of
+    the paper gives, which Keras follows; PyTorch corrects v before the root, so that its ε weighs more in the first
+    steps. `amsgrad` divides by the largest v so far (Reddi et al., 2018).
     """
 
     beta_1: float = 0.9
@@ -39,6 +39,9 @@ class Adam(UpdateRule):
 
 @dataclass(eq=False, repr=False)
 class AdamW(Adam):
-    r"""`Adam` after $w \leftarrow w - \eta \lambda w$ (Loshchilov and Hutter, 2019); λ = 0.004 as in Keras (PyTorch: 0.01)."""
+    r"""`Adam` after $w \leftarrow w - \eta \lambda w$ (Loshchilov and Hutter, 2019).
+
+    λ is 0.004 as in Keras; in PyTorch it is 0.01.
+    """
 
     weight_decay: float | None = field(default=0.004, kw_only=False)  # the second argument, as in Keras

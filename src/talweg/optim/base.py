@@ -59,7 +59,7 @@ class UpdateRule(Described):
         return {}
 
     def update(self, w: Tensor, g: Tensor, s: Slots, step: Tensor, rate: Tensor) -> tuple[Tensor, Slots]:
-        """w and the slots after the step, from w, its gradient g and the slots s before it; `step` is 1 at the first."""
+        """w and the slots after the step, from w, its gradient g and the slots s before; `step` is 1 at the first."""
         raise UsageError(f"{type(self).__name__} must define update(w, g, s, step, rate)")
 
     def clipped(self, gradients: Sequence[Tensor]) -> list[Tensor]:

@@ -11,10 +11,10 @@ from talweg.optim.base import Slots, UpdateRule
 
 @dataclass(eq=False, repr=False)
 class RMSprop(UpdateRule):
-    r"""$v \leftarrow \rho v + (1 - \rho) g^2$, $w \leftarrow w - \eta\, g / \sqrt{v + \epsilon}$ (Tieleman and Hinton, 2012).
+    r"""$v \leftarrow \rho v + (1 - \rho) g^2$, $w \leftarrow w - \eta\, g / \sqrt{v + \epsilon}$.
 
-    `centered` takes the square of g's running average off v. ε stands inside the root, as in Keras 3; PyTorch has it
-    outside.
+    Tieleman and Hinton (2012). `centered` takes the square of g's running average off v. ε stands inside the root, as
+    in Keras 3; PyTorch has it outside.
     """
 
     rho: float = 0.9

@@ -16,8 +16,8 @@ from talweg.registry import setting
 class SGD(UpdateRule):
     r"""$w \leftarrow w - \eta\, g$; with momentum μ, $m \leftarrow \mu m - \eta\, g$ and $w \leftarrow w + m$.
 
-    With `nesterov` the step looks ahead: $w \leftarrow w + \mu m - \eta\, g$ (Sutskever et al., 2013). As in Keras the rate is
-    inside m; PyTorch keeps it outside, which differs only where the rate changes.
+    With `nesterov` the step looks ahead: $w \leftarrow w + \mu m - \eta\, g$ (Sutskever et al., 2013). As in Keras the
+    rate is inside m; PyTorch keeps it outside, which differs only where the rate changes.
 
     >>> SGD(0.1).update(2.0, 0.5, {}, 1, 0.1)[0]        # seed 003, part 3
     1.95

@@ -27,31 +27,51 @@ NAN = float("nan")
 class History:
     """What `fit` answers.
 
-    `epoch`: the epochs' numbers, from 0. `history`: for "loss", "val_loss", ..., the value at the end of each.
-    `params`: what `fit` was asked for. `seconds`: how long each epoch took, validation included. `rates`: the learning
-    rate of each epoch's last step.
+    `epoch`: the epochs' numbers, from 0. `history`: for "loss", "val_loss", ..., the value at the end of each epoch in
+    which it was measured: as in Keras, epochs without validation are left out of "val_loss". `measured_at`: for each
+    quantity, those epochs' numbers. `params`: what `fit` was asked for. `seconds`: how long each epoch took, validation
+    included. `rates`: the learning rate of each epoch's last step.
     """
 
     def __init__(self, params: dict[str, Any] | None = None) -> None:
         self.epoch: list[int] = []
         self.history: dict[str, list[float]] = {}
+        self.measured_at: dict[str, list[int]] = {}
         self.seconds: list[float] = []
         self.rates: list[float] = []
         self.params = params or {}
 
     def add(self, epoch: int, logs: dict[str, float], seconds: float = 0.0, rate: float = NAN) -> None:
-        """Appends the end of an epoch. A quantity seen for the first time gets NaN for the epochs before."""
-        for name in logs:
-            self.history.setdefault(name, [NAN] * len(self.epoch))
+        """Appends the end of an epoch."""
         self.epoch.append(epoch)
         self.seconds.append(seconds)
         self.rates.append(rate)
-        for name, values in self.history.items():
-            values.append(logs.get(name, NAN))
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(value)
+            self.measured_at.setdefault(name, []).append(epoch)
 
     def last(self) -> dict[str, float]:
-        """The values at the end of the last epoch."""
-        return {name: values[-1] for name, values in self.history.items() if values}
+        """What was measured at the end of the last epoch."""
+        if not self.epoch:
+            return {}
+        now = self.epoch[-1]
+        return {name: values[-1] for name, values in self.history.items() if self.measured_at[name][-1] == now}
+
+    def by_epoch(self) -> dict[str, list[float]]:
+        """`history` with one entry an epoch: NaN for epochs in which the quantity was not measured.
+
+        >>> history = History()
+        >>> history.add(0, {"loss": 0.9})
+        >>> history.add(1, {"loss": 0.4, "val_loss": 0.5})
+        >>> history.history["val_loss"], history.by_epoch()["val_loss"]
+        ([0.5], [nan, 0.5])
+        """
+        known = {name: dict(self.points(name)) for name in self.history}
+        return {name: [values.get(epoch, NAN) for epoch in self.epoch] for name, values in known.items()}
+
+    def points(self, name: str) -> list[tuple[int, float]]:
+        """(epoch, value) for each epoch in which the quantity was measured; none where it never was."""
+        return list(zip(self.measured_at.get(name, ()), self.history.get(name, ()), strict=True))
 
     def best_epoch(self) -> int | None:
         """The number, from 0, of the epoch with the least validation loss; of training, where there was no validation.
@@ -61,27 +81,31 @@ class History:
         >>> history.best_epoch()
         1
         """
-        losses = self.history.get("val_loss", self.history.get("loss", []))
-        known = [(value, epoch) for value, epoch in zip(losses, self.epoch, strict=True) if math.isfinite(value)]
+        losses = self.points("val_loss") or self.points("loss")
+        known = [(value, epoch) for epoch, value in losses if math.isfinite(value)]
         return min(known)[1] if known else None
 
     def to_dict(self) -> dict[str, Any]:
         """All of it but `params`, as lists: what `restore` takes."""
-        quantities = {name: list(values) for name, values in self.history.items()}
         return {
             "epoch": list(self.epoch),
-            "history": quantities,
+            "history": {name: list(values) for name, values in self.history.items()},
+            "measured_at": {name: list(epochs) for name, epochs in self.measured_at.items()},
             "seconds": list(self.seconds),
             "learning_rate": list(self.rates),
         }
 
     def restore(self, kept: Mapping[str, Any]) -> None:
-        """Becomes what `to_dict` answered; raises `UsageError` where the lists do not have one entry an epoch."""
-        lists = [kept["epoch"], kept["seconds"], kept["learning_rate"], *kept["history"].values()]
+        """Becomes what `to_dict` answered; raises `UsageError` where the lists do not go together."""
+        lists = [kept["epoch"], kept["seconds"], kept["learning_rate"]]
         if len({len(each) for each in lists}) > 1:
             raise UsageError(f"a history must have one entry an epoch; its lists have {[len(each) for each in lists]}")
-        self.epoch, self.seconds, self.rates = list(kept["epoch"]), list(kept["seconds"]), list(kept["learning_rate"])
-        self.history = {name: list(values) for name, values in kept["history"].items()}
+        history, measured_at = kept["history"], kept["measured_at"]
+        if {n: len(values) for n, values in history.items()} != {n: len(epochs) for n, epochs in measured_at.items()}:
+            raise UsageError("a history must have an epoch for each value; its lists have different lengths")
+        self.epoch, self.seconds, self.rates = (list(each) for each in lists)
+        self.history = {name: list(values) for name, values in history.items()}
+        self.measured_at = {name: list(epochs) for name, epochs in measured_at.items()}
 
     def plot(
         self,
@@ -171,14 +195,10 @@ def as_png(figure: Figure) -> bytes:
 
 def _panel(axis: Axes, history: History, name: str, is_logarithmic: bool) -> None:
     """One quantity: training and validation, and where the best epoch lies."""
-    epochs = [e + 1 for e in history.epoch]
     best, drawn, shown = history.best_epoch(), None, ""
-    dots = "o" if len(epochs) < 16 else None
+    dots = "o" if len(history.epoch) < 16 else None
     for key, colour, label in ((name, TRAINING, "training"), (f"val_{name}", VALIDATION, "validation")):
-        if key not in history.history:
-            continue
-        pairs = zip(epochs, history.history[key], strict=True)
-        points = [(e, v) for e, v in pairs if math.isfinite(v)]  # epochs without validation are passed over
+        points = [(e + 1, v) for e, v in history.points(key) if math.isfinite(v)]
         if points:
             xs, ys = zip(*points, strict=True)
             axis.plot(xs, ys, color=colour, linewidth=1.6, marker=dots, markersize=3, label=label, clip_on=not dots)

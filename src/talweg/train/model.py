@@ -40,9 +40,17 @@ PREDICTED_AT_ONCE = 256  # rows; the results do not depend on it
 
 
 class Model(Layered):
-    """Layers with variables, and what trains them. `Sequential` says how the layers follow one another."""
+    """Layers with variables, and what trains them. `Sequential` says how the layers follow one another.
 
-    def __init__(self, name: str | None = None, seed: int | None = None) -> None:
+    ``Model(inputs=..., outputs=...)`` raises `UsageError`: one layer follows another here.
+    """
+
+    def __init__(self, *args: Any, name: str | None = None, seed: int | None = None, **options: Any) -> None:
+        if args or options:
+            raise UsageError(
+                "Model(inputs, outputs) is not available: each layer follows the one before. Make a "
+                "Sequential([Input((784,)), Dense(10, activation='softmax')])."
+            )
         super().__init__(name, seed)
         self.stop_training = False
         self.history: History | None = None
@@ -80,10 +88,16 @@ class Model(Layered):
 
         optimizer, loss, metrics: names, objects, or functions. Sample and class weights count in the loss and in
         `weighted_metrics`, not in `metrics`, as in Keras. engine: "auto", "native", "reference", or an `Engine`.
-        precision: float32 or float64. `loss_weights`, `run_eagerly`, `steps_per_execution`, `jit_compile` and
-        `auto_scale_loss` are taken for Keras's sake: one output, compiled as one program, has no use for them.
-        Raises `UnknownNameError` for a name that is in no table.
+        precision: float32 or float64. `run_eagerly`, `steps_per_execution`, `jit_compile` and `auto_scale_loss` are
+        taken for Keras's sake and change nothing: a model is always compiled, as one program. `loss_weights` may only be
+        1, for there is one loss. Raises `UnknownNameError` for a name that is in no table, `UsageError` for what cannot
+        be meant.
         """
+        if any(weight != 1 for weight in listed(loss_weights)):
+            raise UsageError(
+                f"loss_weights, the third argument of compile as in Keras, can only be 1: there is one loss; got "
+                f"{loss_weights!r}. Metrics have a name: metrics=['accuracy']."
+            )
         maker = engine if isinstance(engine, Engine) else engine_by_name(engine, precision)
         self._compiled = compiled(optimizer, loss, metrics, weighted_metrics, maker)
         self._sessions.clear()
@@ -357,6 +371,7 @@ class Model(Layered):
         rule, memory = None, None
         if kind != "predict":
             key += tuple(v.name for v in self.trainable_variables)
+            key += tuple(layer.trainable for layer in self.layers)  # batch normalization also keeps what it learns not
         if kind == "train":
             rule, memory = self.optimizer, self._memory
             key += (rule.learning_rate if isinstance(rule.learning_rate, Schedule) else None,)

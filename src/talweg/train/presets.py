@@ -12,7 +12,7 @@ from talweg.nn.layers import Dense, Dropout, Flatten, Input, Layer
 from talweg.train.sequential import Sequential
 
 CLASSIFICATION, REGRESSION = "classification", "regression"
-MOST_EPOCHS = 100
+EPOCHS = (5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100)  # how many there may be, unless the user says
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,13 @@ class Preset:
         return Sequential([Input(input_shape), *first, *flat, *self.hidden(), end, *last], name=self.name, seed=seed)
 
     def epochs(self, examples: int, batch_size: int) -> int:
-        """How many passes over the data come to about `updates` steps: at least 5, at most 100.
+        """How many passes over the data come to about `updates` steps: a round number from 5 to 100.
 
         >>> PRESETS["relu"].epochs(examples=54_000, batch_size=100)
         6
         """
-        return min(max(math.ceil(self.updates / math.ceil(examples / batch_size)), 5), MOST_EPOCHS)
+        enough = self.updates / math.ceil(examples / batch_size)
+        return next((epochs for epochs in EPOCHS if epochs >= enough), EPOCHS[-1])
 
 
 PRESETS: dict[str, Preset] = {

@@ -79,9 +79,7 @@ def write_folder(path: Path, document: Document, arrays: Mapping[str, Array]) ->
 
 def save_weights(model: Model, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
     """Writes the weights alone, under the names of the model's variables. `filepath` ends in ``.safetensors``."""
-    path = _destination(filepath, overwrite)
-    if path.suffix != SUFFIX:
-        raise UsageError(f"save_weights: the file's name must end in {SUFFIX}; got {str(path)!r}")
+    path = _destination(filepath, overwrite, weights_only=True)
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_tensors(path, numbers(model, include_optimizer=False), {})
@@ -126,8 +124,13 @@ def _compilation(model: Model) -> Document:
             "above it), or save with include_optimizer=False."
         )
     with _named("a metric"):
-        metrics = [m.__name__ if isinstance(m, type) else encode(m) for m in model.metrics]
-    return {"optimizer": optimizer, "loss": model.loss.to_config(), "metrics": metrics}
+        metrics, weighted = ([_metric(m) for m in asked] for asked in (model.metrics, model.weighted_metrics))
+    loss = model.loss.to_config()
+    return {"optimizer": optimizer, "loss": loss, "metrics": metrics, "weighted_metrics": weighted}
+
+
+def _metric(metric: Any) -> Any:
+    return metric.__name__ if isinstance(metric, type) else encode(metric)
 
 
 # ── loading ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -224,9 +227,12 @@ def revive(document: Document, file: TensorFile, *, compile: bool = True, engine
 
 
 def _compile(model: Model, config: Any, engine: Any, precision: str) -> None:
-    measured = [Metric.from_config(m) if isinstance(m, dict) else m for m in config["metrics"]]
+    measured, weighted = (
+        [Metric.from_config(m) if isinstance(m, dict) else m for m in config[kind]]
+        for kind in ("metrics", "weighted_metrics")
+    )
     optimizer, loss = UpdateRule.from_config(config["optimizer"]), Loss.from_config(config["loss"])
-    model.compile(optimizer, loss, metrics=measured, engine=engine, precision=precision)
+    model.compile(optimizer, loss, None, measured, weighted, engine=engine, precision=precision)
 
 
 def _check_names(file: TensorFile, shapes: Mapping[str, tuple[int, ...]], dtypes: tuple[str, ...]) -> None:
@@ -261,13 +267,21 @@ def _check_memory(
 # ── errors that name the file ───────────────────────────────────────────────────────────────────────────────
 
 
-def _destination(filepath: str | os.PathLike[str], overwrite: bool) -> Path:
+def check_ending(filepath: str | os.PathLike[str], weights_only: bool = False) -> None:
+    """Raises `UsageError`, with the endings that will do, where the name has that of a format not written here."""
     path = Path(filepath)
+    if weights_only and path.suffix != SUFFIX:
+        raise UsageError(f"weights alone go to a file with a name ending in {SUFFIX}; got {str(path)!r}")
     if path.suffix in OTHERS:
         raise UsageError(
-            f"save: Talweg writes a folder, or one file with a name ending in {SUFFIX}; got {str(path)!r}. "
+            f"a model is saved as a folder, or as one file with a name ending in {SUFFIX}; got {str(path)!r}. "
             f"Try {str(path.with_suffix(SUFFIX))!r} or {str(path.with_suffix(''))!r}."
         )
+
+
+def _destination(filepath: str | os.PathLike[str], overwrite: bool, weights_only: bool = False) -> Path:
+    path = Path(filepath)
+    check_ending(path, weights_only)
     there = path if path.suffix == SUFFIX else path / WEIGHTS
     if not overwrite and there.exists():
         raise UsageError(f"{there} is there already, and overwrite=False was asked for")

@@ -39,7 +39,7 @@ class Sequential(Model):
         *,
         seed: int | None = None,
     ) -> None:
-        super().__init__(name, seed)
+        super().__init__(name=name, seed=seed)
         self._layers: list[Layer] = []
         self._input_shape: tuple[int, ...] | None = None
         self._random = RandomStream(self.seed, WEIGHT_STREAM)

@@ -125,6 +125,17 @@ class Body:
             start += length
         return name
 
+    def _max_pool2d(self, node: Tensor, index: Index) -> str:
+        (kh, kw), (sh, sw) = node.attributes["size"], node.attributes["strides"]
+        b, i, j, c = index
+        x, value = node.inputs[0], ""
+        for u in range(kh):
+            for v in range(kw):
+                at = (b, f"({i})*{sh} + {u}", f"({j})*{sw} + {v}", c)
+                own = tuple("0" if d == 1 else k for d, k in zip(x.shape, at, strict=True))
+                value = f"t_max({value}, {self.value(x, own)})" if value else self.value(x, own)
+        return value
+
     def _take(self, node: Tensor, index: Index) -> str:
         self.exact = True
         x, indices = node.inputs

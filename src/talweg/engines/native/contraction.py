@@ -1,175 +1,219 @@
-"""Contractions: one register-tiled micro-kernel for all of them. They differ in addressing only.
-
-The innermost axis of the result runs in vectors; it belongs to one operand (v), whose elements lie side by side along
-it. The other (s) is read number by number. Each element of the result is one sum, in the order of the contracted axes:
-the same bits for any tiling, and for any number of threads.
-"""
+"""Contractions as nests of loops: `dot`, convolution and its two gradients differ in addressing only."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from talweg.engines.native.layout import Layout
+from talweg.engines.native.layout import Layout, padded
+from talweg.engines.native.tiles import Axis, Nest, merged
 from talweg.graph import BATCH, Tensor
 from talweg.graph.ops.contraction import free_axes
 
-ACCUMULATORS = {16: 24, 8: 12, 4: 24}  # by lanes: AVX-512 and NEON have 32 registers, AVX2 16
+CACHED = 1 << 18  # bytes of two operands that a sum over the batch should go through before it begins the next tile
 
 
 @dataclass(frozen=True)
-class Axis:
-    """One axis of the loop nest: its length (None: the rows of the batch) and the strides of the three tensors."""
+class Copy:
+    """An operand rearranged before the nests read it: C from `from` to `to`, and how many elements that needs.
 
-    length: int | None
-    v: int
-    s: int
-    out: int
+    is_batched: whether the copy goes row by row of the batch, from `lo` to `hi`.
+    """
 
-    @property
-    def bound(self) -> str:
-        return "n" if self.length is None else str(self.length)
+    size: int
+    lines: tuple[str, ...]
+    is_batched: bool = False
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A contraction as loops: the result's innermost axis runs in vectors, `rows` are its others, `over` the sums."""
+    """What computes a contraction: nests over the operands v (in vectors) and s (by number), perhaps copied before."""
 
     v: Tensor
     s: Tensor
-    vector: int  # the axis of v
-    width: int  # the padded length of that axis in the result
-    rows: tuple[Axis, ...]
-    over: tuple[Axis, ...]
-    turned: tuple[
-        int, ...
-    ] = ()  # strides of v once turned, so that its elements lie side by side along `vector`; else empty
+    nests: tuple[Nest, ...]
+    copy_v: Copy | None = None
+    copy_s: Copy | None = None
 
-    @property
-    def turned_size(self) -> int:
-        """Elements of v once turned."""
-        others = [d for a, d in enumerate(self.v.shape) if a != self.vector and isinstance(d, int)]
-        return self.width * math.prod(others)
+    def work(self, capacity: int) -> int:
+        return sum(nest.work(capacity) for nest in self.nests)
 
 
-def plan(node: Tensor, layouts: dict[Tensor, Layout]) -> Plan | None:
-    """How `node` is computed by the micro-kernel, or None where its result has no axis to run in vectors."""
+def plan(node: Tensor, capacity: int) -> Plan | None:
+    """How the micro-kernel computes `node`, or None where it cannot: no axis to run in vectors, groups, ..."""
+    rules = {
+        "dot": _dot,
+        "conv2d": _convolution,
+        "conv2d_kernel_gradient": _kernel_gradient,
+        "conv2d_input_gradient": _input_gradient,
+    }
+    return rules[node.op.name](node, capacity)
+
+
+def _layouts(capacity: int, *tensors: Tensor) -> list[Layout]:
+    return [Layout(t.shape, t.dtype, capacity) for t in tensors]
+
+
+def _length(t: Tensor, axis: int) -> int | None:
+    d = t.shape[axis]
+    return None if d is BATCH else d
+
+
+# ── dot ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _dot(node: Tensor, capacity: int) -> Plan | None:
     a, b = node.inputs
-    over_a, over_b = node.attributes["axes"]
-    free = {a: free_axes(a.rank, over_a), b: free_axes(b.rank, over_b)}
-    out = layouts[node]
+    (out,) = _layouts(capacity, node)
     if out.inner is None or node.shape[out.inner] is BATCH or a is b:
         return None
-    owners = [(a, x) for x in free[a]] + [(b, x) for x in free[b]]
+    over = dict(zip((a, b), node.attributes["axes"], strict=True))
+    owners = [(t, axis) for t in (a, b) for axis in free_axes(t.rank, over[t])]
     v, vector = owners[out.inner]
     s = b if v is a else a
-    over = {a: over_a, b: over_b}
-    lv, ls = layouts[v], layouts[s]
-
-    def length(t: Tensor, axis: int) -> int | None:
-        d = t.shape[axis]
-        return None if d is BATCH else d
-
-    pairs = [(x, y) for x, y in zip(over[v], over[s], strict=True) if v.shape[x] != 1]
-    strides, turned = list(lv.strides), lv.strides[vector] != 1 or lv.width != out.width
-    if turned:
-        if any(v.shape[x] is BATCH for x in range(v.rank)):
+    lv, ls = _layouts(capacity, v, s)
+    strides, copy = lv.strides, None
+    if lv.strides[vector] != 1 or lv.width != out.width:
+        if BATCH in v.shape:
             return None
-        step = out.width
-        for axis in reversed([x for x in range(v.rank) if x != vector]):
-            strides[axis] = step
-            step *= v.shape[axis]  # type: ignore[operator]
-        strides[vector] = 1
-    rows = tuple(
-        Axis(length(t, x), strides[x] if t is v else 0, 0 if t is v else ls.strides[x], out.strides[i])
+        strides, copy = _turned(v, lv, vector, out.width)
+    rows = [
+        Axis(_length(t, x), strides[x] if t is v else 0, 0 if t is v else ls.strides[x], out.strides[i])
         for i, (t, x) in enumerate(owners)
         if i != out.inner and t.shape[x] != 1
-    )
-    sums = tuple(Axis(length(v, x), strides[x], ls.strides[y], 0) for x, y in pairs)
-    if any(r.v for r in rows):
-        return None
-    return Plan(v, s, vector, out.width, rows, sums, tuple(strides) if turned else ())
-
-
-Piece = tuple[int, str]  # where a vector begins in the row, and its C type: vec, or half
-
-
-def panels(width: int, lanes: int) -> list[list[Piece]]:
-    """The vectors of a row, in panels of at most 4: 13 vectors are 4 + 3 + 3 + 3. A row may end with half a vector."""
-    pieces = [(at, "vec") for at in range(0, width - lanes + 1, lanes)]
-    if width % lanes:
-        pieces.append((width - width % lanes, "half"))
-    count = -(-len(pieces) // 4)
-    sizes = [len(pieces) // count + (1 if i < len(pieces) % count else 0) for i in range(count)]
-    starts = [sum(sizes[:i]) for i in range(count)]
-    return [pieces[a : a + n] for a, n in zip(starts, sizes, strict=True)]
-
-
-def tile_rows(panel: int, rows: int, lanes: int) -> int:
-    """Rows of a tile of `panel` vectors: as many as the registers allow, dividing `rows` where that costs little."""
-    most = max(1, min(ACCUMULATORS[lanes] // panel, 12))
-    best = max((r for r in range(1, most + 1) if rows % r == 0), default=1)
-    return best if best * panel >= 8 or best == rows else most
-
-
-def micro_kernel(name: str, p: Plan, capacity: int, lanes: int) -> list[str]:
-    """C for the contraction: tiles of rows times panels, from panel `lo` to `hi` and row `first` to `last`."""
-    tiled = p.rows[-1] if p.rows else Axis(1, 0, 0, 0)
-    outer = p.rows[:-1]
-    length = capacity if tiled.length is None else tiled.length
-    lines = [
-        f"static void {name}(real *restrict out, const real *restrict v, const real *restrict s, long n,",
-        "                    long first, long last, long lo, long hi)",
-        "{",
     ]
-    for number, panel in enumerate(panels(p.width, lanes)):
-        r = tile_rows(len(panel), length, lanes)
-        lines.append(f"if (lo <= {number} && {number} < hi) {{")
-        for depth, axis in enumerate(outer):
-            lines.append(f"for (long r{depth} = 0; r{depth} < {axis.bound}; r{depth}++) {{")
-        base_s = " + ".join(f"r{d}*{a.s}" for d, a in enumerate(outer) if a.s) or "0"
-        base_o = " + ".join(f"r{d}*{a.out}" for d, a in enumerate(outer) if a.out) or "0"
-        lines.append("long m = first;")
-        if r > 1:
-            lines += [f"for (; m + {r} <= last; m += {r}) {{", *_tile(r, panel, tiled, p.over, base_s, base_o), "}"]
-        rest = length % r if tiled.length is not None else 0
-        if rest > 1:
-            lines += [
-                f"for (; m + {rest} <= last; m += {rest}) {{",
-                *_tile(rest, panel, tiled, p.over, base_s, base_o),
-                "}",
-            ]
-        lines += ["for (; m < last; m++) {", *_tile(1, panel, tiled, p.over, base_s, base_o), "}"]
-        lines += ["}"] * len(outer) + ["}"]
-    return [*lines, "}"]
+    if any(axis.v for axis in rows):
+        return None
+    pairs = zip(over[v], over[s], strict=True)
+    sums = [Axis(_length(v, x), strides[x], ls.strides[y], 0) for x, y in pairs if v.shape[x] != 1]
+    return Plan(v, s, (Nest(out.width, tuple(rows), merged(sums)),), copy)
 
 
-def _tile(r: int, panel: list[Piece], tiled: Axis, over: tuple[Axis, ...], base_s: str, base_o: str) -> list[str]:
-    """r rows times `panel` vectors in registers, summed over all contracted axes."""
-    lines = [f"{kind} " + ", ".join(f"c{i}_{j} = {{0}}" for i in range(r)) + ";" for j, (_, kind) in enumerate(panel)]
-    lines.append(f"const real *sm = s + {base_s} + m*{tiled.s};")
-    for depth, axis in enumerate(over):
-        lines.append(f"for (long k{depth} = 0; k{depth} < {axis.bound}; k{depth}++) {{")
-    at_v = " + ".join(["v", *(f"k{d}*{a.v}" for d, a in enumerate(over) if a.v)])
-    at_s = " + ".join(["sm", *(f"k{d}*{a.s}" for d, a in enumerate(over) if a.s)])
-    lines.append(f"const real *vk = {at_v}, *sk = {at_s};")
-    lines += [f"const {kind} b{j} = *(const {kind}u *)(vk + {at});" for j, (at, kind) in enumerate(panel)]
-    for i in range(r):
-        lines.append(
-            f"{{ const real a = sk[{i * tiled.s}]; "
-            + " ".join(f"c{i}_{j} += a * b{j};" for j in range(len(panel)))
-            + " }"
-        )
-    lines += ["}"] * len(over)
-    for i in range(r):
-        for j, (at, kind) in enumerate(panel):
-            lines.append(f"*({kind}u *)(out + {base_o} + (m + {i})*{tiled.out} + {at}) = c{i}_{j};")
-    return lines
-
-
-def turn(p: Plan, layout: Layout) -> list[str]:
-    """C that copies v so that its elements lie side by side along the vector axis."""
-    axes = [a for a, d in enumerate(layout.shape) if a != p.vector and d != 1] + [p.vector]
-    to = " + ".join(f"i{a}*{p.turned[a]}" for a in axes)
+def _turned(v: Tensor, layout: Layout, vector: int, width: int) -> tuple[tuple[int, ...], Copy]:
+    """v with its elements side by side along the axis `vector`: its strides then, and the copy that makes it so."""
+    strides, step = [0] * v.rank, width
+    for axis in reversed([x for x in range(v.rank) if x != vector]):
+        strides[axis] = step
+        step *= v.shape[axis]  # type: ignore[operator]
+    strides[vector] = 1
+    axes = [a for a, d in enumerate(v.shape) if a != vector and d != 1] + [vector]
+    to = " + ".join(f"i{a}*{strides[a]}" for a in axes)
     source = " + ".join(f"i{a}*{layout.strides[a]}" for a in axes)
-    return [*(f"for (long i{a} = 0; i{a} < {layout.shape[a]}; i{a}++)" for a in axes), f"to[{to}] = from[{source}];"]
+    loops = [f"for (long i{a} = 0; i{a} < {v.shape[a]}; i{a}++)" for a in axes]
+    return tuple(strides), Copy(step, (*loops, f"to[{to}] = from[{source}];"))
+
+
+# ── convolution: y[b,i,j,o] = Σ x[b, i·s + u·d, j·s + v·d, c] k[u,v,c,o] ──────────────────────────────────
+
+
+def _convolution(node: Tensor, capacity: int) -> Plan | None:
+    x, kernel = node.inputs
+    if node.attributes["groups"] != 1:
+        return None
+    lx, lk, out = _layouts(capacity, x, kernel, node)
+    if out.inner != 3 or lk.strides[3] != 1:
+        return None
+    (sh, sw), (dh, dw) = node.attributes["strides"], node.attributes["dilation"]
+    steps = (1, sh, sw)
+    rows = [Axis(_length(node, a), 0, lx.strides[a] * steps[a], out.strides[a]) for a in range(3)]
+    dilations = (dh, dw, 1)
+    over = [Axis(_length(kernel, a), lk.strides[a], lx.strides[a + 1] * dilations[a], 0) for a in range(3)]
+    return Plan(kernel, x, (Nest(out.width, merged(rows), merged(over)),))
+
+
+def _kernel_gradient(node: Tensor, capacity: int) -> Plan | None:
+    x, g = node.inputs
+    if node.attributes["groups"] != 1:
+        return None
+    lx, lg, out = _layouts(capacity, x, g, node)
+    if out.inner != 3 or lg.strides[3] != 1:
+        return None
+    (sh, sw), (dh, dw) = node.attributes["strides"], node.attributes["dilation"]
+    dilations, steps = (dh, dw, 1), (1, sh, sw)
+    rows = [Axis(_length(node, a), 0, lx.strides[a + 1] * dilations[a], out.strides[a]) for a in range(3)]
+    over = [Axis(_length(g, a), lg.strides[a], lx.strides[a] * steps[a], 0) for a in range(3)]
+    image = 4 * (lx.size + lg.size) // capacity
+    nest = Nest(out.width, merged(rows), tuple(a for a in over if a.length != 1), block=max(1, CACHED // image))
+    return Plan(g, x, (nest,))
+
+
+def _input_gradient(node: Tensor, capacity: int) -> Plan | None:
+    """One nest for each phase of the stride: a row h of x met tap u where h - u·d is a multiple of the stride.
+
+    With h = s·q + p that is u = p + s·t (for d = 1), and the sum reads g[q - t]. g gets a border of zeros before, so
+    that q - t may leave it on either side.
+    """
+    g, kernel = node.inputs
+    strides, dilation = node.attributes["strides"], node.attributes["dilation"]
+    if node.attributes["groups"] != 1 or any(s > 1 and d > 1 for s, d in zip(strides, dilation, strict=True)):
+        return None
+    lg, lk, out = _layouts(capacity, g, kernel, node)
+    if out.inner != 3:
+        return None
+    turned, copy_v = _turned(kernel, lk, 2, out.width)
+    shape = [_length(node, 1) or 1, _length(node, 2) or 1]
+    taps = [_length(kernel, 0) or 1, _length(kernel, 1) or 1]
+    sides = [
+        _border(length, size, n, s, d)
+        for length, size, n, s, d in zip(
+            shape, [_length(g, 1) or 1, _length(g, 2) or 1], taps, strides, dilation, strict=True
+        )
+    ]
+    room, copy_s = _bordered(g, lg, sides, capacity)
+    nests = []
+    for ph in range(min(strides[0], shape[0])):
+        for pw in range(min(strides[1], shape[1])):
+            rows, over, at = [Axis(None, 0, room[0], out.strides[0])], [], [0, 0, 0]
+            for a, p in ((0, ph), (1, pw)):
+                step, reach = strides[a], dilation[a]
+                rows.append(Axis(-(-(shape[a] - p) // step), 0, room[a + 1], out.strides[a + 1] * step))
+                count = -(-(taps[a] - p) // step) if taps[a] > p else 0
+                over.append(Axis(count, turned[a] * step, -room[a + 1] * reach, 0))
+                at[0] += turned[a] * p
+                at[1] += sides[a][0] * room[a + 1]
+                at[2] += out.strides[a + 1] * p
+            over.append(Axis(_length(kernel, 3), turned[3], 1 if _length(kernel, 3) != 1 else 0, 0))
+            if all(axis.length != 0 for axis in over):
+                nests.append(Nest(out.width, _kept(rows), _kept(over), *at))
+            else:  # no tap reaches this phase: its gradient is 0
+                nests.append(Nest(out.width, _kept(rows), (Axis(0, 0, 0, 0),), *at))
+    return Plan(kernel, g, tuple(nests), copy_v, copy_s)
+
+
+def _kept(axes: list[Axis]) -> tuple[Axis, ...]:
+    return tuple(a for a in axes if a.length != 1)
+
+
+def _border(length: int, size: int, taps: int, stride: int, dilation: int) -> tuple[int, int]:
+    """Zeros before and after g along an axis, so that q - t (q - u·d) always finds something."""
+    before = (taps - 1) * dilation // stride
+    after = max(0, -(-length // stride) - size)
+    return before, after
+
+
+def _bordered(g: Tensor, layout: Layout, sides: list[tuple[int, int]], capacity: int) -> tuple[tuple[int, ...], Copy]:
+    """g in a border of zeros: the strides of its axes then, and the copy that makes it so."""
+    heights = [sum(side) + (_length(g, a) or 1) for a, side in ((1, sides[0]), (2, sides[1]))]
+    channels = padded(_length(g, 3) or 1) if g.shape[3] != 1 else 1
+    strides = (heights[0] * heights[1] * channels, heights[1] * channels, channels)
+    count = _length(g, 3) or 1
+    to = f"i0*{strides[0]} + (i1 + {sides[0][0]})*{strides[1]} + (i2 + {sides[1][0]})*{strides[2]}"
+    source = " + ".join(f"i{a}*{layout.strides[a]}" for a in range(3))
+    lines = (
+        f"memset(to + lo*{strides[0]}, 0, (hi - lo)*{strides[0]}*sizeof *to);",
+        "for (long i0 = lo; i0 < hi; i0++)",
+        f"for (long i1 = 0; i1 < {g.shape[1]}; i1++)",
+        f"for (long i2 = 0; i2 < {g.shape[2]}; i2++)",
+        f"memcpy(to + {to}, from + {source}, {count} * sizeof *to);",
+    )
+    return strides, Copy(strides[0] * capacity, lines, is_batched=True)
+
+
+def scratch_size(p: Plan | None) -> int:
+    """Elements that a plan's copies need, each from a multiple of 64 bytes on."""
+    copies = [c for c in (p.copy_v, p.copy_s) if c is not None] if p else []
+    return sum(scratch_room(c) for c in copies)
+
+
+def scratch_room(copy: Copy) -> int:
+    return math.ceil((copy.size + 16) / 16) * 16

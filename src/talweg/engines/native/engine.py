@@ -131,7 +131,8 @@ class NativeSession(Session):
         for x in (x for x in self.program.inputs if x.name in batched_inputs(self.program)):
             arrays.append(np.ascontiguousarray(data[x.name], self._stored_as(x)))
             if arrays[-1].shape[1:] != x.shape[1:]:
-                raise ShapeError(f"input {x.name!r} has rows of shape {list(x.shape[1:])}; got {list(arrays[-1].shape[1:])}")
+                shape = list(arrays[-1].shape[1:])
+                raise ShapeError(f"input {x.name!r} has rows of shape {list(x.shape[1:])}; got {shape}")
         places = np.ascontiguousarray(order, np.int64)
         if places.min() < 0 or any(places.max() >= len(a) for a in arrays):
             raise UsageError(f"order names rows from {places.min()} to {places.max()}; not all of them exist")

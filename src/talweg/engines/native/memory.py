@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from talweg.engines.native.layout import SLACK, Layout
-from talweg.engines.native.schedule import Schedule
+from talweg.engines.native.schedule import FROM_MEMORY, Schedule
 from talweg.graph import Tensor
 
 ALIGNMENT = 64  # bytes
@@ -53,7 +53,7 @@ def plan_memory(s: Schedule, capacity: int, precision: str, scratch: dict[Tensor
         return -(-size // ALIGNMENT) * ALIGNMENT
 
     leaves = [*program.inputs, *program.states]
-    factors = {x for t in program.order if t.op.name == "dot" for x in t.inputs}
+    factors = {x for t in program.order if t.op.name in FROM_MEMORY for x in t.inputs}
     leaves += [
         t for t in program.order if t.op.name == "constant" and (t.attributes["value"].size != 1 or t in factors)
     ]
@@ -74,7 +74,7 @@ def plan_memory(s: Schedule, capacity: int, precision: str, scratch: dict[Tensor
             m.offsets[n] = _gap(living, size, base)
             living.append((m.offsets[n], size, until))
         if k.nodes[0] in scratch:
-            size = -(-scratch[k.nodes[0]] * 8 // ALIGNMENT) * ALIGNMENT
+            size = scratch[k.nodes[0]] * (4 if precision == "float32" else 8)
             m.scratch[k.nodes[0]] = _gap(living, size, base)
             living.append((m.scratch[k.nodes[0]], size, i))
         m.size = max([m.size, *(o + size for o, size, _ in living)])

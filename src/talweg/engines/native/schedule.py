@@ -13,7 +13,11 @@ from talweg.engines.native.formulas import COSTLY, ELEMENTWISE, LEAVES, MOVEMENT
 from talweg.errors import GraphError
 from talweg.graph import TABLE, Program, Tensor
 
-ALONE = ("sum", "max", "argmax", "dot", "scatter_add")  # operations with a kernel of their own
+CONTRACTIONS = ("dot", "conv2d", "conv2d_input_gradient", "conv2d_kernel_gradient")
+ALONE = ("sum", "max", "argmax", "scatter_add", "max_pool2d", "max_pool2d_gradient", *CONTRACTIONS)
+"""Operations with a kernel of their own."""
+FROM_MEMORY = ("scatter_add", "max_pool2d", "max_pool2d_gradient", *CONTRACTIONS)
+"""Those that read an element several times, so that what they read is computed once and kept."""
 
 
 @dataclass
@@ -87,7 +91,7 @@ def _kept(program: Program) -> set[Tensor]:
     for node in program.order:
         if node.op.name in (*ALONE, "random_uniform") or (node.op.name in ELEMENTWISE and users[node] > 1):
             kept.add(node)
-        if node.op.name in ("dot", "scatter_add"):
+        if node.op.name in FROM_MEMORY:
             kept |= {x for x in node.inputs if x.op.name not in LEAVES}
         if node.op.name in (*MOVEMENT, "sum", "max"):
             kept |= {x for x in node.inputs if _is_costly(x, kept)}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from talweg.engines.native import contraction, loops, runtime, transfer, vectormath
+from talweg.engines.native import contraction, loops, runtime, tiles, transfer, vectormath, windows
 from talweg.engines.native.body import Body
 from talweg.engines.native.layout import C_TYPE, Layout
 from talweg.engines.native.memory import Memory, plan_memory
-from talweg.engines.native.schedule import Kernel, Schedule, schedule
+from talweg.engines.native.schedule import CONTRACTIONS, Kernel, Schedule, schedule
 from talweg.graph import BATCH, Dim, Program, Tensor, input_tensor
 from talweg.graph.ops.contraction import free_axes
 
@@ -42,12 +41,10 @@ class _Writer:
         self.capacity, self.precision, self.lanes = capacity, precision, lanes
         self.schedule: Schedule = schedule(program)
         self.program = self.schedule.program
-        dots = [k.nodes[0] for k in self.schedule.kernels if k.op == "dot"]
-        layouts = {t: Layout(t.shape, t.dtype, capacity) for dot in dots for t in (dot, *dot.inputs)}
-        plans = {dot: contraction.plan(dot, layouts) for dot in dots}
-        self.plans = {dot: p for dot, p in plans.items() if p is not None}
-        turned = {dot: p.turned_size for dot, p in self.plans.items() if p.turned}
-        self.memory = plan_memory(self.schedule, capacity, precision, turned)
+        sums = [k.nodes[0] for k in self.schedule.kernels if k.op in CONTRACTIONS]
+        self.plans = {node: contraction.plan(node, capacity) for node in sums}
+        scratch = {node: size for node, p in self.plans.items() if (size := contraction.scratch_size(p))}
+        self.memory = plan_memory(self.schedule, capacity, precision, scratch)
         self.names = {t: f"t{i}" for i, t in enumerate(self.memory.layouts)}
         self.calls: list[tuple[bool, str]] = []
 
@@ -81,7 +78,7 @@ class _Writer:
             plain = "k_" + "".join(c if c.isalnum() else "_" for c in kernel.name)
             name = plain if plain not in taken else f"{plain}_{len(taken)}"
             taken.add(name)
-            plan = self.plans.get(kernel.nodes[0]) if kernel.op == "dot" else None
+            plan = self.plans.get(kernel.nodes[0])
             functions += self._contraction(kernel.nodes[0], name, plan) if plan else self._loops(kernel, name)
         for state, value in self.program.updates.items():
             if self.schedule.in_place.get(value) is not state:
@@ -91,13 +88,15 @@ class _Writer:
 
     def _loops(self, kernel: Kernel, name: str) -> list[str]:
         node, kept = kernel.nodes[0], self.schedule.kept
-        if kernel.op == "loop":
+        if kernel.op in ("loop", "max_pool2d"):
             stored = {n: self.names[n] for n in kernel.nodes if n in self.memory.offsets}
             written = loops.loop_kernel(kernel, self._place, kept, stored)
         elif kernel.op == "dot":
             written = self._sums_of_products(node)
         elif kernel.op == "scatter_add":
             written = loops.scatter_kernel(node, self._place, kept, self.names[node])
+        elif kernel.op in windows.WINDOWED:
+            written = windows.window_kernel(node, self._place, kept, self.names[node])
         else:
             written = loops.reduce_kernel(node, self._place, kept, self.names[node])
         used = dict(written.body.used)
@@ -133,25 +132,28 @@ class _Writer:
     # ── contractions ──────────────────────────────────────────────────────────────────────────────────────
 
     def _contraction(self, node: Tensor, name: str, p: contraction.Plan) -> list[str]:
-        lines = [f"/* {node!r} = sum of products of {p.v!r} and {p.s!r} */"]
-        v = self._at(p.v)
-        if p.turned:
-            v = f"((real *)(memory + {self.memory.scratch[node]}))"
-            lines += [
-                f"static void {name}_turn(real *restrict to, const real *restrict from)\n{{",
-                *contraction.turn(p, self.memory.layouts[p.v]),
-                "}",
-            ]
-            self.calls.append((False, f"{name}_turn({v}, {self._at(p.v)});"))
-        lines += contraction.micro_kernel(name, p, self.capacity, self.lanes)
-        panels = len(contraction.panels(p.width, self.lanes))
-        rows = p.rows[-1].bound if p.rows else "1"
-        fixed = f"{self._at(node)}, {v}, {self._at(p.s)}, n"
-        work = p.width * math.prod(axis.length or self.capacity for axis in (*p.rows, *p.over))
-        if panels >= LEAST_PANELS:
-            self._call(f"{name}({fixed}, 0, {rows}, {{}}, {{}});", str(panels), work)
-        else:
-            self._call(f"{name}({fixed}, {{}}, {{}}, 0, {panels});", rows, work)
+        lines = [f"/* {node!r}: sums of products of {p.v!r} and {p.s!r} */"]
+        places, at = [], self.memory.scratch.get(node, 0)
+        for label, t, copy in (("v", p.v, p.copy_v), ("s", p.s, p.copy_s)):
+            if copy is None:
+                places.append(self._at(t))
+                continue
+            places.append(f"((real *)(memory + {at}))")
+            at += contraction.scratch_room(copy) * self.memory.width_of(t)
+            arguments = "real *restrict to, const real *restrict from, long lo, long hi"
+            lines += [f"static void {name}_{label}({arguments})\n{{\n(void)lo; (void)hi;", *copy.lines, "}"]
+            call = f"{name}_{label}({places[-1]}, {self._at(t)}, {{}}, {{}});"
+            self._call(call, "n" if copy.is_batched else None, copy.size)
+        calls, is_divided = [], p.work(self.capacity) >= SMALL
+        for number, nest in enumerate(p.nests):
+            own = f"{name}_{number}" if len(p.nests) > 1 else name
+            lines += tiles.micro_kernel(own, nest, self.capacity, self.lanes)
+            panels = len(tiles.panels(nest.width, self.lanes))
+            shared = nest.rows[nest.shared(self.capacity)].bound if nest.rows else "1"
+            by_panel = is_divided and panels >= LEAST_PANELS
+            part = _part(shared, is_divided and not by_panel), _part(str(panels), by_panel)
+            calls.append(f"{own}({self._at(node)}, {places[0]}, {places[1]}, n, {part[0]}, {part[1]});")
+        self.calls.append((is_divided, "\n".join(calls)))
         return lines
 
     def _sums_of_products(self, node: Tensor) -> loops.Written:
@@ -178,10 +180,9 @@ class _Writer:
 
     def _call(self, call: str, outer: str | None, work: int) -> None:
         """Calls a kernel over its outer loop, 0 to `outer`, which threads share out where the work is worth it."""
-        if outer is None or work < SMALL:
-            self.calls.append((False, call.format(0, outer or 1)))
-        else:
-            self.calls.append((True, call.format(f"{outer} * thread / threads", f"{outer} * (thread + 1) / threads")))
+        is_divided = outer is not None and work >= SMALL
+        part = _part(outer or "1", is_divided)
+        self.calls.append((is_divided, call.format(*part.split(", "))))
 
     def step(self) -> list[str]:
         """One step: every kernel in order. Threads meet before and after those that they share."""
@@ -239,3 +240,8 @@ def _has_rows(x: Tensor) -> bool:
     """Whether an input is rows of a data set rather than a setting."""
     first: Dim | None = x.shape[0] if x.shape else None
     return first is BATCH
+
+
+def _part(length: str, is_divided: bool) -> str:
+    """From where to where a thread goes: its part of `length`, or all of it."""
+    return f"{length} * thread / threads, {length} * (thread + 1) / threads" if is_divided else f"0, {length}"

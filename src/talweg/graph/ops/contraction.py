@@ -21,7 +21,7 @@ def _dot_shape(a: Tensor, b: Tensor, axes: Axes) -> Shape:
     over_a, over_b = axes
     if len(over_a) != len(over_b) or [a.shape[i] for i in over_a] != [b.shape[i] for i in over_b]:
         raise ShapeError(
-            f"{list(a.shape)} over axes {list(over_a)} and {list(b.shape)} over axes {list(over_b)} have different lengths"
+            f"{list(a.shape)} over axes {list(over_a)} and {list(b.shape)} over axes {list(over_b)} differ in length"
         )
     return (*(a.shape[i] for i in free_axes(a.rank, over_a)), *(b.shape[i] for i in free_axes(b.rank, over_b)))
 

@@ -154,8 +154,8 @@ class Layer(Described):
             self.input_shape, self.input_dim = (self.input_dim,), None
         if self.dtype not in (None, "float32", "float64"):
             raise UsageError(
-                f"{type(self).__name__}: a layer computes in the model's precision, compile(..., precision='float64') or "
-                f"float32; got dtype={self.dtype!r}"
+                f"{type(self).__name__}: a layer computes in the model's precision, compile(..., precision='float64') "
+                f"or float32; got dtype={self.dtype!r}"
             )
         super().__post_init__()
         object.__setattr__(self, "_variables", {})
@@ -169,6 +169,12 @@ class Layer(Described):
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
         """The formula. x: (batch, *input_shape). p: the parameters as tensors, by name."""
         raise UsageError(f"{type(self).__name__} must define call(x, p, context)")
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        raise UsageError(
+            f"{type(self).__name__} cannot be called: layers are put one after another, Sequential([Input((784,)), "
+            "Dense(10)]). A built layer is computed by a model, Sequential([layer]).predict(x)."
+        )
 
     # ── what a model does with it ─────────────────────────────────────────────────────────────────────────
 
@@ -184,8 +190,8 @@ class Layer(Described):
             for p in declared:
                 if variables[p.name].shape != p.shape:
                     raise ShapeError(
-                        f"layer {self.name!r} was built with {p.name} of shape {list(variables[p.name].shape)} and cannot "
-                        f"take examples of shape {list(input_shape)}, which need {list(p.shape)}. "
+                        f"layer {self.name!r} was built with {p.name} of shape {list(variables[p.name].shape)} and "
+                        f"cannot take examples of shape {list(input_shape)}, which need {list(p.shape)}. "
                         "Make another: dataclasses.replace(layer)."
                     )
             return
@@ -198,7 +204,7 @@ class Layer(Described):
         self._cells().clear()
 
     def restore(self, input_shape: tuple[int, ...], values: Mapping[str, Array]) -> None:
-        """Makes the variables with given values, by their full names, rather than fresh ones: what loading a model does."""
+        """Makes the variables with given values, by their full names, rather than fresh ones, for a loaded model."""
         for p in self.parameters(input_shape):
             name = f"{self.name}/{p.name}"
             self._cells()[p.name] = Variable(name, p, values[name])
@@ -228,7 +234,10 @@ class Layer(Described):
 
     @property
     def built(self) -> bool:
-        return bool(self._cells()) or not list(self.parameters((1,)))
+        try:
+            return bool(self._cells()) or not list(self.parameters((1,)))
+        except ShapeError:  # it learns, and from examples with more axes
+            return False
 
     def get_weights(self) -> list[Array]:
         """Copies of the variables' values."""

@@ -63,7 +63,8 @@ class Reshape(Layer):
             target[target.index(-1)] = size // known
         if math.prod(target) != size or -1 in target:
             raise ShapeError(
-                f"layer {self.name!r}: Reshape cannot put {size} numbers, {list(x.shape[1:])}, into {list(self.target_shape)}"
+                f"layer {self.name!r}: Reshape cannot put {size} numbers, {list(x.shape[1:])}, "
+                f"into {list(self.target_shape)}"
             )
         return g.reshape(x, (g.BATCH, *target))
 
@@ -72,8 +73,8 @@ class Reshape(Layer):
 class Dropout(Layer):
     r"""In training, each number becomes 0 with probability `rate` and is else divided by 1 - rate; nothing otherwise.
 
-    Srivastava et al., "Dropout" (2014), scaled in training as all frameworks do. `noise_shape` gives axes of length 1 along
-    which one decision serves all.
+    Srivastava et al., "Dropout" (2014), scaled in training as all frameworks do. `noise_shape` gives axes of length 1
+    along which one decision serves all.
     """
 
     rate: float

@@ -23,8 +23,9 @@ class ModelCheckpoint(Monitor):
     save_freq                "epoch", or a number of batches
     initial_value_threshold  what the first value must beat
 
-    The folder is made where there is none. A file appears whole or not at all, and stays as it was if saving fails.
-    Raises `UsageError` for a field that is not in the logs.
+    A path that ends in ".safetensors" is one file, any other a folder, as for `model.save`; weights alone are always a
+    file. Folders above it are made where there are none. A file appears whole or not at all, and stays as it was if
+    saving fails. Raises `UsageError` at once for the endings of other formats, and for a field that is not in the logs.
     """
 
     remembers = ("best", "batches_since_saved")
@@ -50,6 +51,10 @@ class ModelCheckpoint(Monitor):
             raise UsageError(f"filepath {self.filepath!r} has a field that cannot be read: {error}") from None
         self.verbose = verbosity(verbose)
         self.save_best_only, self.save_weights_only = bool(save_best_only), bool(save_weights_only)
+        if not self.filepath.endswith("}"):  # else the ending is filled in later
+            from talweg.train.saved import check_ending
+
+            check_ending(self.filepath, self.save_weights_only)
         self.save_freq = frequency(save_freq)
         self.best = optional_number(initial_value_threshold, "initial_value_threshold")
         self.batches_since_saved = 0
