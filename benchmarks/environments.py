@@ -1,7 +1,9 @@
-"""A virtual environment for each peer, so that none chooses another's libraries: ``python -m benchmarks.environments``.
+"""A virtual environment for each peer, so that none chooses another's libraries.
 
-They stand in ``talweg-benchmarks`` under the user's cache folder, or in $TALWEG_BENCHMARKS. PyTorch's version is the one
-that the conformance tests use; the other peers are taken as the package index has them, and their versions are printed.
+``python -m benchmarks.environments`` makes those that are not there yet, and ``... pytorch jax`` only these.
+
+They stand in ``talweg-benchmarks`` under the user's cache folder, or in $TALWEG_BENCHMARKS. PyTorch's version is that
+of the conformance tests; the other peers are taken as the package index has them, and their versions are printed.
 """
 
 from __future__ import annotations

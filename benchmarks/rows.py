@@ -21,7 +21,8 @@ def pictures() -> tuple[np.ndarray, np.ndarray, str]:
         return (x / np.float32(255)).astype(np.float32), y.astype(np.int32), "MNIST"
     random = np.random.default_rng(0)
     y = random.integers(0, 10, ROWS, dtype=np.int32)
-    prototypes = random.random((10, 784), np.float32) * (random.random((10, 784)) < 0.2)  # four fifths black, as digits are
+    # one prototype a digit, four fifths of it black, as in MNIST; each row drops some of its prototype's pixels
+    prototypes = random.random((10, 784), np.float32) * (random.random((10, 784)) < 0.2)
     x = prototypes[y] * (random.random((ROWS, 784), np.float32) < 0.7)
     return x.astype(np.float32), y, "made-up pictures ($TALWEG_DATA has no MNIST)"
 

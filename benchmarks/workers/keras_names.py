@@ -49,7 +49,7 @@ class KerasShaped:
         )
         self.model.compile(rule, LOSSES[spec["loss"]], metrics=["accuracy"], **compile_arguments)
         for i, part in enumerate(parts):
-            given = [setup.weights[f"{i}.{n}"] for n in ("kernel", "bias", "gamma", "beta") if f"{i}.{n}" in setup.weights]
+            given = [w for name, w in setup.weights.items() if name.startswith(f"{i}.")]
             if given:
                 part.set_weights([*given, *part.get_weights()[len(given) :]])  # what is left are moving averages
         self.names = list(setup.weights)

@@ -1,8 +1,8 @@
 """The worker's side of the conversation: a JSON line in, a JSON line out, and nothing runs in between.
 
-A worker is a program ``with_<peer>.py`` that calls `serve(Peer)`. It runs in the peer's environment and imports nothing of
-the driver. `Peer(setup)` builds and compiles the network, `load(x, y)` gets the rows ready, `fit(epochs, shuffle)` trains on
-them the way the peer's users do and answers the loss of the last epoch, `weights()` gives them as they came.
+A worker is a program ``with_<peer>.py`` that calls `serve(Peer)`. It runs in the peer's environment and imports nothing
+of the driver. `Peer(setup)` builds and compiles the network, `load(x, y)` gets the rows ready, `fit(epochs, shuffle)`
+trains on them as the peer's users do and answers the loss of the last epoch, `weights()` gives them as they came.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import json
 import os
-import resource
 import sys
 import time
 from types import SimpleNamespace
@@ -74,9 +73,9 @@ class Worker:
         self.x = self.x.reshape(len(self.x), *workload["input_shape"])
         self.setup = SimpleNamespace(
             **{"workload": workload, "weights": weights, "threads": threads, "precision": precision},
-            **{"adam_form": adam_form, "argument": self.argument},
+            **{"adam_form": adam_form, "argument": self.argument, "folder": folder},
         )
-        self.model = self.peer(self.setup)
+        self.model: Any = self.peer(self.setup)
         return {"version": self.model.version, "adam_form": self.model.adam_form}
 
     def fit(self, rows: int, epochs: int) -> dict[str, Any]:
@@ -108,10 +107,15 @@ class Worker:
         np.savez(path, **model.weights())
         return {"mean_loss": losses[0], "last_loss": losses[1], "weights": path}
 
+    def compile_times(self) -> dict[str, Any]:
+        """How long each program of Talweg's takes to be compiled, or found in the cache."""
+        return self.model.compile_times(self.x, self.y)
+
 
 def peak_megabytes() -> float:
     """The most memory that this process has held, data and libraries included."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    with open("/proc/self/status") as file:  # what getrusage tells begins with the parent's memory
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
 
 
 def padding_of(layer: dict[str, Any], length: int) -> int:

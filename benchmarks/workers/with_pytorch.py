@@ -1,4 +1,4 @@
-"""PyTorch: the loop that its users write, rows in memory, Adam in its fused form; eager, or ("compile") `torch.compile`.
+"""PyTorch: the loop that its users write, rows in memory, Adam in its fused form; eager, or ("compile") compiled.
 
 In float64 it is the run that all others are held against, with Adam written out in the form that is asked for.
 """
@@ -35,7 +35,7 @@ class Adam(torch.optim.Optimizer):
             m, v = 0.9 * m + 0.1 * p.grad, 0.999 * v + 0.001 * p.grad**2
             self.state[p].update(m=m, v=v)
             root = v.sqrt() + EPSILON_OF_ADAM if self.form == "keras" else v.sqrt() + EPSILON_OF_ADAM * c2**0.5
-            p -= self.param_groups[0]["rate"] * c2**0.5 / c1 * m / root
+            p.sub_(self.param_groups[0]["rate"] * c2**0.5 / c1 * m / root)
 
 
 class PyTorch:
@@ -45,7 +45,7 @@ class PyTorch:
         torch.set_num_threads(setup.threads)
         self.version = f"torch {torch.__version__}"
         self.spec, self.dtype = setup.workload, getattr(torch, setup.precision)
-        self.places: dict[str, tuple[Any, Any, Any]] = {}  # where each weight lives, and how it is turned there and back
+        self.places: dict[str, tuple[Any, Any, Any]] = {}  # where a weight lives, and how it is turned there and back
         self.network = nn.Sequential(*self._modules()).to(self.dtype)
         for name, (tensor, there, _) in self.places.items():
             tensor.data = torch.tensor(np.ascontiguousarray(there(setup.weights[name])), dtype=self.dtype)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
-import talweg
 from keras_names import KerasShaped
 from serve import NotAvailable, serve
+
+import talweg
 from talweg.engines.native import Native
 from talweg.engines.reference import Reference
 
@@ -21,6 +25,22 @@ class Talweg(KerasShaped):
         engine = Reference("float64") if setup.precision == "float64" else Native("float32", setup.threads)
         super().__init__(talweg, setup, engine=engine)
         self.version = f"talweg {talweg.__version__}"
+
+    def compile_times(self, x: Any, y: Any) -> dict[str, float]:
+        """Seconds that a program's first call takes beyond its second: writing, compiling and loading its C."""
+        n, model = self.spec["batch"], self.model
+        calls = {
+            "train": lambda: model.fit(x[:n], y[:n], batch_size=n, verbose=0),
+            "evaluate": lambda: model.evaluate(x[:n], y[:n], batch_size=n, verbose=0),
+            "predict": lambda: model.predict(x[:n]),
+        }
+        return {name: _seconds(call) - _seconds(call) for name, call in calls.items()}
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
 
 
 if __name__ == "__main__":

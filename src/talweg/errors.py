@@ -64,5 +64,5 @@ class UnknownNameError(TalwegError, ValueError):
         names = sorted(set(known))
         by_lower = {n.lower(): n for n in names}
         near = difflib.get_close_matches(str(name).lower(), list(by_lower), n=1, cutoff=0.6)
-        hint = f" did you mean {by_lower[near[0]]!r}?" if near else ""
-        super().__init__(f"unknown {kind} {name!r}:{hint} Known: {', '.join(names)}")
+        hint = f": did you mean {by_lower[near[0]]!r}?" if near else "."
+        super().__init__(f"unknown {kind} {name!r}{hint} Known: {', '.join(names)}")

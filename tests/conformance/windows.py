@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from conformance.drawing import Case, Operand, all_different, known, seeds, wide
+from conformance.drawing import Case, Operand, all_different, between, known, seeds, wide
 from talweg.graph import BATCH, TABLE, Array, Shape
 
 
@@ -75,7 +75,7 @@ def convolutions(draw: st.DrawFn, name: str) -> Case:
             out[place[made]] += a[place[given[0]]] * b[place[given[1]]]
         return out
 
-    operands = tuple(Operand(way.shapes[i], wide) for i in given)
+    operands = tuple(Operand(way.shapes[i], between(-0.5, 0.5)) for i in given)  # sums stay near 1
     nan = "" if made == 0 else "all"  # what no window covers receives 0
     return Case(lambda a, b: TABLE[name](a, b, **how), operands, oracle, nan, draw(seeds))
 

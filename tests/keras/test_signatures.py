@@ -31,6 +31,7 @@ ONE_BATCH = "a batch is as long as it is: the batch axis is symbolic, decision 0
 ONE_ARRAY = "a model takes one dense array"
 FROM_THE_MODEL = "every random number follows from the model's seed"
 ONE_CURVE = "the area under the ROC curve, by trapezoids"
+RENORM = "for batches of very few examples, whose statistics say little; take larger ones"
 NO_NAME = "a schedule is part of an optimizer and needs no name"
 
 # Arguments of Keras that Talweg does not take, wherever they occur.
@@ -38,6 +39,8 @@ ABSENT = {
     "dtype": PRECISION,
     "kernel_constraint": LATER_CONSTRAINTS,
     "bias_constraint": LATER_CONSTRAINTS,
+    "beta_constraint": LATER_CONSTRAINTS,
+    "gamma_constraint": LATER_CONSTRAINTS,
     "lora_rank": LARGE_MODELS,
     "lora_alpha": LARGE_MODELS,
     "quantization_config": LARGE_MODELS,
@@ -73,6 +76,10 @@ ABSENT_IN = {
     ("InputLayer", "ragged"): ONE_ARRAY,
     ("InputLayer", "input_tensor"): "a Sequential has no symbolic tensors of its user's",
     ("InputLayer", "optional"): ONE_ARRAY,
+    ("BatchNormalization", "renorm"): RENORM,
+    ("BatchNormalization", "renorm_clipping"): RENORM,
+    ("BatchNormalization", "renorm_momentum"): RENORM,
+    ("BatchNormalization", "synchronized"): "one program computes the whole batch",
     ("BinaryCrossentropy", "axis"): LAST_AXIS,
     ("CategoricalCrossentropy", "axis"): LAST_AXIS,
     ("SparseCategoricalCrossentropy", "axis"): LAST_AXIS,

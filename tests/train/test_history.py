@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from talweg.errors import MissingExtraError, UnknownNameError, UsageError
@@ -107,8 +108,6 @@ def test_plot_of_chosen_metrics_and_logarithmic_loss() -> None:
 
 def test_plot_leaves_out_what_is_no_number_and_survives_nan() -> None:
     pytest.importorskip("matplotlib")
-    import numpy as np
-
     history = History()
     history.add(0, {"loss": math.nan, "confusion_matrix": np.eye(2)})  # type: ignore[dict-item]
     history.add(1, {"loss": math.inf, "confusion_matrix": np.eye(2)})  # type: ignore[dict-item]

@@ -182,11 +182,9 @@ def _without_missing(path: Any, frame: Any, target: str, missing: str, notes: li
     complete = frame.dropna()
     if missing == "error":
         raise DataError(
-            f"{path}: missing values in {len(frame) - len(complete)} of {len(frame)} rows: column "
-            f"{listed}. Say what to "
-            f"do: missing='drop' leaves those rows out ({len(complete)} stay), missing='mean' puts the "
-            "column's mean "
-            "in their place (numbers only), ignore=[…] leaves a column out."
+            f"{path}: missing values in {len(frame) - len(complete)} of {len(frame)} rows: column {listed}. Say what "
+            f"to do (--missing on the command line): missing='drop' leaves those rows out ({len(complete)} stay), "
+            "missing='mean' puts the column's mean in their place (numbers only), ignore=[…] leaves a column out."
         )
     if missing == "drop":
         if complete.empty:

@@ -38,12 +38,16 @@ class Body:
             return literal
         key = (node, index)
         if key not in self._known:
-            stored = node.op.name in LEAVES or (node in self._kept and not defining and node not in self._here)
-            text = self.load(node, index) if stored else self._formula(node, index)
+            is_loaded = not defining and self._is_stored(node)
+            text = self.load(node, index) if is_loaded else self._formula(node, index)
             name = self._fresh()
             self.lines.append(f"const {C_TYPE[node.dtype]} {name} = {text};")
             self._known[key] = name
         return self._known[key]
+
+    def _is_stored(self, node: Tensor) -> bool:
+        """Whether `node` lies in memory when this kernel runs."""
+        return node.op.name in LEAVES or (node in self._kept and node not in self._here)
 
     def _formula(self, node: Tensor, index: Index) -> str:
         if node.op.name in ELEMENTWISE:
@@ -63,6 +67,12 @@ class Body:
         if [d for d in x.shape if d != 1] == [d for d in node.shape if d != 1]:
             left = iter(long_y)
             return self.value(x, tuple("0" if d == 1 else next(left) for d in x.shape))
+        if self._is_stored(x):
+            layouts = self._place(x)[1], Layout(node.shape, node.dtype, self._place(x)[1].capacity)
+            if all(layout.is_dense for layout in layouts):  # the very same numbers, one after another
+                pointer = self._place(x)[0]
+                self.used[pointer] = x
+                return f"{pointer}[{layouts[1].offset(index)}]"
         self.exact = True
         flat = flat_index(index, node.shape)
         steps = [math.prod(d for d in x.shape[a + 1 :] if d is not BATCH) for a in range(x.rank)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import threading
+import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 
 from talweg.engines.base import Engine, Session, batched_inputs
 from talweg.engines.native import build
+from talweg.engines.native.cores import at_work, default_threads
 from talweg.engines.native.unit import Unit, unit
 from talweg.errors import ShapeError, UsageError
 from talweg.graph import BATCH, Array, Program, Tensor, numpy_dtype
@@ -21,7 +24,7 @@ from talweg.passes import simplify
 class Native(Engine):
     """Generated C: whole epochs in one call, the same bits for any number of threads.
 
-    threads: how many share the work; by default $TALWEG_THREADS, else the cores that this process may use.
+    threads: how many share the work, 64 at most; by default $TALWEG_THREADS, else the cores that this process may use.
     Raises `UsageError` where there is no C compiler, saying how to get one.
     """
 
@@ -31,8 +34,7 @@ class Native(Engine):
         super().__init__(precision)
         if build.compiler() is None:
             raise UsageError(
-                "the native engine needs a C compiler, and none is on the path: install gcc or clang, or "
-                "`pip install 'talweg[compiler]'`; engine='reference' needs none"
+                f"the native engine needs a C compiler, and {build.complaint()}; engine='reference' needs none"
             )
         self.threads = default_threads() if threads is None else threads
         if self.threads < 1:
@@ -46,16 +48,6 @@ class Native(Engine):
         return unit(simplify(program, self.precision), batch_size, self.precision, lanes_of(self.precision)).source
 
 
-def default_threads() -> int:
-    """$TALWEG_THREADS, else the cores that this process may use."""
-    asked = os.environ.get("TALWEG_THREADS", "")
-    if asked:
-        if not asked.isdigit() or int(asked) < 1:
-            raise UsageError(f"TALWEG_THREADS must be a whole number above 0; got {asked!r}")
-        return int(asked)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def lanes_of(precision: str) -> int:
     """How many numbers one vector of this machine holds."""
     _, lanes = build.machine()
@@ -66,9 +58,11 @@ class NativeSession(Session):
     """A program and the values of its states; compiled when it first runs, and again for a larger batch."""
 
     def __init__(self, program: Program, states: Mapping[str, Array], precision: str, threads: int) -> None:
-        self.program, self._precision, self._threads = program, precision, threads
+        self.program, self.precision, self._threads = program, precision, threads
         if missing := [s.name for s in program.states if s.name not in states]:
             raise UsageError(f"program {program.name!r} has states without a first value: {', '.join(missing)}")
+        self._lock = threading.RLock()  # one call at a time: all of them use the same block of memory
+        _living.add(self)
         self._capacity = 0
         self._before: dict[str, Array] = {}  # the states, as long as nothing is compiled
         self.load(states)
@@ -81,9 +75,20 @@ class NativeSession(Session):
         settings: Mapping[str, Array] | None = None,
         per_step: Mapping[str, Array] | None = None,
     ) -> dict[str, Array]:
-        rows = len(order)
-        if not rows:
+        if not len(order):
             return {}
+        with self._lock:
+            return self._steps(data, order, batch_size, settings, per_step)
+
+    def _steps(
+        self,
+        data: Mapping[str, Array],
+        order: Array,
+        batch_size: int,
+        settings: Mapping[str, Array] | None,
+        per_step: Mapping[str, Array] | None,
+    ) -> dict[str, Array]:
+        rows = len(order)
         given = {*data, *(settings or {}), *(per_step or {})}
         if missing := [x.name for x in self.program.inputs if x.name not in given]:
             raise UsageError(f"program {self.program.name!r} was run without its inputs {', '.join(missing)}")
@@ -93,35 +98,39 @@ class NativeSession(Session):
         if batch > self._capacity:
             self._prepare(batch)
         outputs = {name: self._room_for(t, rows, batch) for name, t in self.program.outputs.items()}
-        self._run(
-            ctypes.c_void_p(self._block.ctypes.data),
-            _pointers(arrays),
-            ctypes.c_void_p(places.ctypes.data),
-            *(ctypes.c_int64(rows), ctypes.c_int64(batch)),
-            _pointers(fixed),
-            (ctypes.c_int64 * max(1, len(strides)))(*strides),
-            _pointers(list(outputs.values())),
-            ctypes.c_int(self._threads if self._unit.is_parallel else 1),
-        )
+        threads = self._threads if self._unit.is_parallel else 1
+        with at_work(threads) as spins:
+            self._run(
+                ctypes.c_void_p(self._block.ctypes.data),
+                _pointers(arrays),
+                ctypes.c_void_p(places.ctypes.data),
+                *(ctypes.c_int64(rows), ctypes.c_int64(batch)),
+                _pointers(fixed),
+                (ctypes.c_int64 * max(1, len(strides)))(*strides),
+                _pointers(list(outputs.values())),
+                *(ctypes.c_int(threads), ctypes.c_int(spins)),
+            )
         return {name: a.astype(bool) if self._is_truth(name) else a for name, a in outputs.items()}
 
     def states(self, names: Iterable[str] | None = None) -> dict[str, Array]:
         wanted = None if names is None else set(names)
         chosen = [s for s in self.program.states if wanted is None or s.name in wanted]
-        if not self._capacity:
-            return {s.name: self._before[s.name].copy() for s in chosen}
-        return {s.name: np.array(self._view(s), numpy_dtype(s.dtype, self._precision)) for s in chosen}
+        with self._lock:
+            if not self._capacity:
+                return {s.name: self._before[s.name].copy() for s in chosen}
+            return {s.name: np.array(self._view(s), numpy_dtype(s.dtype, self.precision)) for s in chosen}
 
     def load(self, states: Mapping[str, Array]) -> None:
         for s in self.program.states:
             if s.name in states:
-                value = np.array(states[s.name], numpy_dtype(s.dtype, self._precision))
+                value = np.array(states[s.name], numpy_dtype(s.dtype, self.precision))
                 if value.shape != s.shape:
                     raise ShapeError(f"state {s.name!r} has shape {list(s.shape)}; got {list(value.shape)}")
-                if self._capacity:
-                    self._view(s)[...] = value
-                else:
-                    self._before[s.name] = value
+                with self._lock:
+                    if self._capacity:
+                        self._view(s)[...] = value
+                    else:
+                        self._before[s.name] = value
 
     # ── what goes in, checked: the C that reads it checks nothing ─────────────────────────────────────────
 
@@ -167,9 +176,10 @@ class NativeSession(Session):
     def _prepare(self, capacity: int) -> None:
         """Compiles for batches of `capacity` rows, and puts states and constants into a fresh block."""
         states = self.states()
-        self._unit: Unit = unit(self.program, capacity, self._precision, lanes_of(self._precision))
-        self._run = build.load(self._unit.source).talweg_run
-        self._capacity = capacity
+        made = unit(self.program, capacity, self.precision, lanes_of(self.precision))
+        run = build.load(made.source).talweg_run  # where that fails, the session stays as it was
+        self._unit: Unit = made
+        self._run, self._capacity = run, capacity
         memory = self._unit.memory
         room = np.zeros(memory.size + memory.alignment, np.uint8)
         start = -room.ctypes.data % memory.alignment
@@ -189,7 +199,7 @@ class NativeSession(Session):
 
     def _stored_as(self, t: Tensor) -> np.dtype[Any]:
         """How the elements of `t` are stored: truth values as 32-bit integers."""
-        return numpy_dtype("int" if t.dtype == "bool" else t.dtype, self._precision)
+        return numpy_dtype("int" if t.dtype == "bool" else t.dtype, self.precision)
 
     def _is_truth(self, output: str) -> bool:
         return self.program.outputs[output].dtype == "bool"
@@ -197,3 +207,16 @@ class NativeSession(Session):
 
 def _pointers(arrays: list[Array]) -> Any:
     return (ctypes.c_void_p * max(1, len(arrays)))(*(a.ctypes.data for a in arrays))
+
+
+_living: weakref.WeakSet[NativeSession] = weakref.WeakSet()
+
+
+def _unlocked() -> None:
+    """In the child of a fork, the thread that held a session's lock is not there to give it back."""
+    for session in _living:
+        session._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlocked)

@@ -47,7 +47,10 @@ def _for(layout: Layout, axis: int, exact: bool = True, divided: bool = False) -
 
 def loop_kernel(kernel: Kernel, place: Place, kept: set[Tensor], stored: dict[Tensor, str]) -> Written:
     """A group of elementwise tensors: one loop nest for all. `stored`: those that go to memory, and where."""
-    layout = Layout(kernel.nodes[0].shape, kernel.nodes[0].dtype, 1)
+    node = kernel.nodes[0]
+    if node.op.name == "random_uniform" and place(node)[1].is_dense:
+        return _random_pairs(node, place, kept, stored[node])
+    layout = Layout(node.shape, node.dtype, 1)
     axes, index = axes_and_index(layout)
     body = Body(place, set(kernel.nodes), kept)
     values = {node: body.value(node, index, defining=True) for node in kernel.nodes}
@@ -60,6 +63,18 @@ def loop_kernel(kernel: Kernel, place: Place, kept: set[Tensor], stored: dict[Te
         *["}"] * len(axes),
     ]
     return Written(body, lines, None if divided is None else bound(layout, divided, True), layout.shape)
+
+
+def _random_pairs(node: Tensor, place: Place, kept: set[Tensor], stored: str) -> Written:
+    """Random numbers two by two, as Threefry makes them, where they lie side by side."""
+    count = " * ".join("n" if d is BATCH else str(d) for d in node.shape) or "1"
+    lines = [
+        "for (long q = lo; q < hi; q++) {",
+        "uint32_t a, b; t_threefry(k0, k1, (uint32_t)q, 0, &a, &b);",
+        f"{stored}[2*q] = t_unit(a); {stored}[2*q + 1] = t_unit(b);",
+        "}",
+    ]
+    return Written(Body(place, {node}, kept), lines, f"(({count} + 1) / 2)", node.shape)
 
 
 def reduce_kernel(node: Tensor, place: Place, kept: set[Tensor], stored: str) -> Written:

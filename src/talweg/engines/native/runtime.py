@@ -1,4 +1,8 @@
-"""The C that every unit has: types, threads, and the loop over steps."""
+"""The C that every unit has: threads, and the entry that a session calls.
+
+Threads belong to the object, and so to one program. A call that finds them busy with another call, and one for a single
+thread, does without: the result has the same bits for any number of threads, so nobody need wait.
+"""
 
 from __future__ import annotations
 
@@ -7,68 +11,83 @@ INCLUDES = r"""
 #include <string.h>
 #include <stdatomic.h>
 #include <pthread.h>
-#include <sched.h>
+#include <signal.h>
+#if defined(__linux__) && !defined(TALWEG_WITHOUT_FUTEX)
+#define USES_FUTEX 1
 #include <unistd.h>
-#if defined(__linux__)
 #include <sys/syscall.h>
 #include <linux/futex.h>
 #endif
 """
 
 THREADS = r"""
-/* ── threads: a pool that lives as long as the object, barriers that spin briefly and then sleep ───────────────── */
+/* ── threads: a pool that lives as long as the object, waits that spin briefly and then sleep ──────────────────── */
 
 #define MOST_THREADS 64
-#define SPINS 4000
 
 static void pause_briefly(void)
 {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
-    __asm__ volatile("yield");
+    __asm__ volatile("isb"); /* yield does nothing on most */
 #endif
 }
 
-static void sleep_while(atomic_int *word, int value)
-{
-#if defined(__linux__)
-    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, 0, 0, 0);
-#else
-    if (atomic_load(word) == value) sched_yield();
-#endif
-}
+/* A number that some threads wait for others to change. */
+typedef struct { atomic_uint value, sleepers; } word;
 
-static void wake_all(atomic_int *word)
-{
-#if defined(__linux__)
-    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, MOST_THREADS, 0, 0, 0);
-#else
-    (void)word;
+#if !defined(USES_FUTEX)
+static pthread_mutex_t sleep_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 #endif
-}
 
-static void wait_for_change(atomic_int *word, int value)
+static unsigned wait_for_change(word *w, unsigned old, int spins)
 {
-    for (int i = 0; i < SPINS; i++) {
-        if (atomic_load_explicit(word, memory_order_acquire) != value) return;
+    unsigned now;
+    for (int i = 0; i < spins; i++) {
+        if ((now = atomic_load_explicit(&w->value, memory_order_acquire)) != old) return now;
         pause_briefly();
     }
-    while (atomic_load_explicit(word, memory_order_acquire) == value) sleep_while(word, value);
+    /* Who changes the value looks for sleepers afterwards; who sleeps is counted before it looks at the value again. */
+    atomic_fetch_add(&w->sleepers, 1);
+#if defined(USES_FUTEX)
+    while ((now = atomic_load(&w->value)) == old) syscall(SYS_futex, &w->value, FUTEX_WAIT_PRIVATE, old, 0, 0, 0);
+#else
+    pthread_mutex_lock(&sleep_lock);
+    while ((now = atomic_load(&w->value)) == old) pthread_cond_wait(&changed, &sleep_lock);
+    pthread_mutex_unlock(&sleep_lock);
+#endif
+    atomic_fetch_sub(&w->sleepers, 1);
+    return now;
 }
 
-static struct { atomic_int arrived, turn; } meeting;
+/* After a change of the value. */
+static void wake_all(word *w)
+{
+    if (atomic_load(&w->sleepers) == 0) return;
+#if defined(USES_FUTEX)
+    syscall(SYS_futex, &w->value, FUTEX_WAKE_PRIVATE, INT32_MAX, 0, 0, 0);
+#else
+    pthread_mutex_lock(&sleep_lock);
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&sleep_lock);
+#endif
+}
+
+/* Each wait spins so many times before it sleeps: the caller gives fewer where there are more threads than cores. */
+static struct { word turn; atomic_uint arrived; atomic_int spins; } meeting;
 
 static void barrier(int threads)
 {
     if (threads == 1) return;
-    int turn = atomic_load_explicit(&meeting.turn, memory_order_acquire);
-    if (atomic_fetch_add(&meeting.arrived, 1) == threads - 1) {
+    unsigned turn = atomic_load(&meeting.turn.value);
+    if (atomic_fetch_add(&meeting.arrived, 1) == (unsigned)threads - 1) {
         atomic_store(&meeting.arrived, 0);
-        atomic_fetch_add(&meeting.turn, 1);
+        atomic_fetch_add(&meeting.turn.value, 1);
         wake_all(&meeting.turn);
     } else {
-        wait_for_change(&meeting.turn, turn);
+        wait_for_change(&meeting.turn, turn, atomic_load_explicit(&meeting.spins, memory_order_relaxed));
     }
 }
 
@@ -113,51 +132,84 @@ typedef struct {
 
 static void steps(const job *j, int thread);
 
-static struct { pthread_t thread[MOST_THREADS]; int count; pid_t owner; atomic_int turn, done; const job *work; } pool;
-static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+/* `call` numbers the calls in its high bits; the low 8 say how many threads the call has. Only they look at `work`,
+   which lies on the caller's stack, and only until they have counted themselves in `done`. */
+static struct { word call, done; const job *work; int count; unsigned first_seen[MOST_THREADS]; } pool;
+static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void *worker(void *number)
 {
-    int me = (int)(intptr_t)number, seen = 0;
-    unsigned long mode = flush_denormals();
+    const unsigned me = (unsigned)(intptr_t)number;
+    unsigned seen = pool.first_seen[me];
+    flush_denormals();
     for (;;) {
-        wait_for_change(&pool.turn, seen);
-        seen = atomic_load(&pool.turn);
-        const job *j = pool.work;
-        if (me < j->threads) {
-            steps(j, me);
-            if (atomic_fetch_add(&pool.done, 1) == j->threads - 2) wake_all(&pool.done);
-        }
+        seen = wait_for_change(&pool.call, seen, atomic_load_explicit(&meeting.spins, memory_order_relaxed));
+        const unsigned threads = seen & 255;
+        if (me >= threads) continue;
+        steps(pool.work, (int)me);
+        if (atomic_fetch_add(&pool.done.value, 1) == threads - 2) wake_all(&pool.done);
     }
-    restore_mode(mode);
     return 0;
 }
 
-int talweg_run(char *memory, const void *const *data, const int64_t *order, int64_t rows, int64_t batch,
-               const char *const *settings, const int64_t *strides, char *const *outputs, int threads)
+/* A child of a fork has none of its parent's threads, and perhaps a lock that one of them held. */
+static void forget_threads(void)
 {
-    if (threads > MOST_THREADS) threads = MOST_THREADS;
-    pthread_mutex_lock(&one_at_a_time);
-    if (pool.owner != getpid()) { pool.owner = getpid(); pool.count = 0; atomic_store(&meeting.arrived, 0); }
+    static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+    memcpy(&pool_lock, &fresh, sizeof fresh);
+    memset(&pool, 0, sizeof pool);
+    memset(&meeting, 0, sizeof meeting);
+#if !defined(USES_FUTEX)
+    static const pthread_cond_t silent = PTHREAD_COND_INITIALIZER;
+    memcpy(&sleep_lock, &fresh, sizeof fresh);
+    memcpy(&changed, &silent, sizeof silent);
+#endif
+}
+
+__attribute__((constructor)) static void prepare(void) { pthread_atfork(0, 0, forget_threads); }
+
+/* Starts workers until there are `threads`, this one counted; answers how many there are. Signals that come from
+   outside are not for them. */
+static int with_workers(int threads)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    sigdelset(&all, SIGSEGV), sigdelset(&all, SIGBUS), sigdelset(&all, SIGFPE), sigdelset(&all, SIGILL);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     while (pool.count < threads - 1) {
-        if (pool.count == 0) atomic_store(&pool.turn, 0);
-        if (pthread_create(&pool.thread[pool.count], 0, worker, (void *)(intptr_t)(pool.count + 1))) break;
-        pthread_detach(pool.thread[pool.count]);
-        pool.count++;
+        pthread_t thread;
+        const int number = pool.count + 1;
+        pool.first_seen[number] = atomic_load(&pool.call.value);
+        if (pthread_create(&thread, 0, worker, (void *)(intptr_t)number)) break;
+        pthread_detach(thread);
+        pool.count = number;
     }
-    if (threads > pool.count + 1) threads = pool.count + 1;
-    job j = { memory, data, order, rows, batch, settings, strides, outputs, threads };
-    unsigned long mode = flush_denormals();
-    if (threads > 1) {
-        atomic_store(&pool.done, 0);
-        pool.work = &j;
-        atomic_fetch_add(&pool.turn, 1);
-        wake_all(&pool.turn);
+    pthread_sigmask(SIG_SETMASK, &before, 0);
+    return threads <= pool.count + 1 ? threads : pool.count + 1;
+}
+
+int talweg_run(char *memory, const void *const *data, const int64_t *order, int64_t rows, int64_t batch,
+               const char *const *settings, const int64_t *strides, char *const *outputs, int threads, int spins)
+{
+    job j = { memory, data, order, rows, batch, settings, strides, outputs, 1 };
+    const unsigned long mode = flush_denormals();
+    if (threads > 1 && pthread_mutex_trylock(&pool_lock) == 0) {
+        j.threads = with_workers(threads < MOST_THREADS ? threads : MOST_THREADS);
+        if (j.threads > 1) {
+            atomic_store(&meeting.spins, spins);
+            atomic_store(&pool.done.value, 0);
+            pool.work = &j;
+            atomic_store(&pool.call.value, ((atomic_load(&pool.call.value) >> 8) + 1) << 8 | (unsigned)j.threads);
+            wake_all(&pool.call);
+        }
+        steps(&j, 0);
+        for (unsigned done; j.threads > 1 && (done = atomic_load(&pool.done.value)) < (unsigned)j.threads - 1;)
+            wait_for_change(&pool.done, done, spins);
+        pthread_mutex_unlock(&pool_lock);
+    } else {
+        steps(&j, 0);
     }
-    steps(&j, 0);
-    for (int done; threads > 1 && (done = atomic_load(&pool.done)) < threads - 1;) wait_for_change(&pool.done, done);
     restore_mode(mode);
-    pthread_mutex_unlock(&one_at_a_time);
     return 0;
 }
 """

@@ -91,11 +91,17 @@ def _kept(program: Program) -> set[Tensor]:
     for node in program.order:
         if node.op.name in (*ALONE, "random_uniform") or (node.op.name in ELEMENTWISE and users[node] > 1):
             kept.add(node)
-        if node.op.name in FROM_MEMORY:
+        if node.op.name in FROM_MEMORY or _is_regrouping(node):
             kept |= {x for x in node.inputs if x.op.name not in LEAVES}
         if node.op.name in (*MOVEMENT, "sum", "max"):
             kept |= {x for x in node.inputs if _is_costly(x, kept)}
     return kept
+
+
+def _is_regrouping(node: Tensor) -> bool:
+    """Whether `node` is a reshape that does more than put in or take out axes of length 1."""
+    long = [[d for d in t.shape if d != 1] for t in (node, *node.inputs)]
+    return node.op.name == "reshape" and long[0] != long[1]
 
 
 def _is_costly(node: Tensor, kept: set[Tensor]) -> bool:

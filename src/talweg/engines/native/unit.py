@@ -116,8 +116,8 @@ class _Writer:
         """A pointer for each tensor. A value stored over its state has the state's, so that the compiler knows."""
         lines, first = [], dict[int, str]()
         for name, t in used.items():
-            same = first.setdefault(self.memory.offsets[t], name)
-            lines.append(f"{C_TYPE[t.dtype]} *{name} = {same if same != name else self._at(t)};")
+            kind, same = C_TYPE[t.dtype], first.setdefault(self.memory.offsets[t], name)
+            lines.append(f"{kind} *restrict {name} = {self._at(t)};" if same == name else f"{kind} *{name} = {same};")
         return lines
 
     def _keys(self, nodes: Iterable[Tensor]) -> list[str]:

@@ -8,114 +8,212 @@ from __future__ import annotations
 
 FLOAT32 = r"""
 typedef union { float f; int32_t i; } bits32;
+typedef union { double f; int64_t i; } bits64;
 static inline float from_bits(int32_t i) { bits32 u; u.i = i; return u.f; }
 static inline int32_t to_bits(float f) { bits32 u; u.f = f; return u.i; }
+static inline float clamp(float x, float low, float high) /* NaN becomes `low`: an int can be made of the result */
+{
+    float y = x > low ? x : low;
+    return y < high ? y : high;
+}
+static inline float with_sign_of(float y, float x) { return from_bits(to_bits(y) | (to_bits(x) & INT32_MIN)); }
+static inline float two_to(int32_t k) { return from_bits((k + 127) << 23); } /* -127 < k < 128 */
 
-/* e^x: x = n ln 2 + r, |r| <= ln 2 / 2; a polynomial in r, times 2^n in two halves so that denormals come out right. */
+/* x = k ln 2 + r, |r| <= ln 2 / 2; returns e^r - 1 = r + r^2 p(r). */
+static inline float t_reduced_exp(float x, int32_t *k)
+{
+    float n = (x * 1.44269504088896341f + 12582912.0f) - 12582912.0f; /* the nearest integer: 12582912 = 1.5 2^23 */
+    float r = x - n * 0.693359375f; /* ln 2 in two parts, the first so short that the product is exact */
+    r = r - n * -2.12194440e-4f;
+    float p = 1.38389028e-03f;
+    p = p * r + 8.36919248e-03f;
+    p = p * r + 4.16681021e-02f;
+    p = p * r + 1.66665167e-01f;
+    p = p * r + 4.99999940e-01f;
+    *k = (int32_t)n;
+    return p * (r * r) + r;
+}
+
+/* e^x = 2^k (q + 1), 2^k in two halves so that the largest and the denormal results come out right. */
 static inline float t_exp(float x)
 {
-    float z = x < -104.0f ? -104.0f : x;
-    z = z > 89.0f ? 89.0f : z;
-    float n = (z * 1.44269504088896341f + 12582912.0f) - 12582912.0f;
-    float r = z - n * 0.693359375f;
-    r = r - n * -2.12194440e-4f;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * (r * r) + r + 1.0f;
-    int32_t k = (int32_t)n, a = k >> 1, b = k - a;
-    float y = p * from_bits((a + 127) << 23) * from_bits((b + 127) << 23);
+    int32_t k;
+    float q = t_reduced_exp(clamp(x, -104.0f, 89.0f), &k);
+    int32_t half = k >> 1;
+    float y = (q + 1.0f) * two_to(half) * two_to(k - half);
     return x != x ? x : y;
 }
 
-/* e^x - 1: the same polynomial without its 1, put together as 2^n (q + 1) - 1 = 2^n q + (2^n - 1). */
+/* e^x - 1 = 2^k (q + 1 - 2^-k), as 2^b (2^a q + (2^a - 2^-b)): at k = 128, 2^k is not a number but the result is. */
 static inline float t_expm1(float x)
 {
-    float z = x < -104.0f ? -104.0f : x;
-    z = z > 89.0f ? 89.0f : z;
-    float n = (z * 1.44269504088896341f + 12582912.0f) - 12582912.0f;
-    float r = z - n * 0.693359375f;
-    r = r - n * -2.12194440e-4f;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    float q = p * (r * r) + r;
-    int32_t k = (int32_t)n, a = k >> 1, b = k - a;
-    float sa = from_bits((a + 127) << 23), sb = from_bits((b + 127) << 23);
-    float y = q * sa * sb + (sa * sb - 1.0f);
-    return x != x ? x : y;
+    int32_t k;
+    float q = t_reduced_exp(clamp(x, -18.0f, 89.0f), &k);
+    int32_t a = k >> 1, b = k - a;
+    float y = (q * two_to(a) + (two_to(a) - two_to(-b))) * two_to(b);
+    return x != x || x == 0.0f ? x : y;
 }
 
-/* ln x: x = 2^e m with m in [sqrt(1/2), sqrt(2)); a polynomial in m - 1. */
-static inline float t_log(float x)
+/* ln(2^n (1 + f)), |f| <= 1/3: f - f^2 / 2 + f^3 p(f) + n ln 2. */
+static inline float t_log_of_parts(float f, float n)
 {
-    float scaled = x < 1.17549435e-38f ? x * 8388608.0f : x; /* denormals */
-    float extra = x < 1.17549435e-38f ? -23.0f : 0.0f;
-    int32_t i = to_bits(scaled) - 0x3f3504f3;
-    int32_t e = i >> 23;
-    float f = from_bits((i & 0x007fffff) + 0x3f3504f3) - 1.0f;
-    float n = (float)e + extra;
-    float p = 7.0376836292e-2f;
-    p = p * f - 1.1514610310e-1f;
-    p = p * f + 1.1676998740e-1f;
-    p = p * f - 1.2420140846e-1f;
-    p = p * f + 1.4249322787e-1f;
-    p = p * f - 1.6668057665e-1f;
-    p = p * f + 2.0000714765e-1f;
-    p = p * f - 2.4999993993e-1f;
-    p = p * f + 3.3333331174e-1f;
+    float p = 1.17265269e-01f;
+    p = p * f - 1.28821731e-01f;
+    p = p * f + 1.08220942e-01f;
+    p = p * f - 1.21878639e-01f;
+    p = p * f + 1.42989531e-01f;
+    p = p * f - 1.66800857e-01f;
+    p = p * f + 1.99997649e-01f;
+    p = p * f - 2.49998108e-01f;
+    p = p * f + 3.33333343e-01f;
     float z = f * f, y = f * z * p;
     y = y + n * -2.12194440e-4f;
     y = y - 0.5f * z;
-    y = (f + y) + n * 0.693359375f;
+    return (f + y) + n * 0.693359375f;
+}
+
+/* ln x: x = 2^n m with m in [2/3, 4/3). */
+static inline float t_log(float x)
+{
+    int is_small = x < 1.17549435e-38f;
+    int32_t i = to_bits(is_small ? x * 8388608.0f : x) - 0x3f2aaaab;
+    float f = from_bits((i & 0x007fffff) + 0x3f2aaaab) - 1.0f;
+    float y = t_log_of_parts(f, (float)((i >> 23) - (is_small ? 23 : 0)));
+    y = x == __builtin_inff() ? x : y;
     y = x == 0.0f ? -__builtin_inff() : y;
     y = x < 0.0f ? __builtin_nanf("") : y;
-    y = x == __builtin_inff() ? x : y;
     return x != x ? x : y;
 }
 
-/* ln(1 + x): ln of the rounded sum, corrected by what the rounding lost (Goldberg, 1991). */
+/* ln(1 + x): the rounded sum u = 2^n m; what the rounding lost is added to m - 1. */
 static inline float t_log1p(float x)
 {
-    float u = 1.0f + x, d = u - 1.0f;
-    float y = t_log(u) * (x / (d == 0.0f ? 1.0f : d));
-    y = d == 0.0f ? x : y;
-    return u == __builtin_inff() || u <= 0.0f ? t_log(u) : y;
+    float u = 1.0f + x, lost = x - (u - 1.0f);
+    int32_t i = to_bits(u) - 0x3f2aaaab, e = i & (int32_t)0xff800000;
+    float f = from_bits((i & 0x007fffff) + 0x3f2aaaab) - 1.0f;
+    f = x < 33554432.0f ? f + lost * from_bits(0x3f800000 - e) : f;
+    float y = t_log_of_parts(f, (float)(i >> 23));
+    y = u == 0.0f ? -__builtin_inff() : y;
+    y = x < -1.0f ? __builtin_nanf("") : y;
+    return x != x || x == __builtin_inff() || x == 0.0f ? x : y;
 }
 
-/* tanh x: a polynomial near 0, 1 - 2 / (e^2x + 1) elsewhere. */
+/* tanh |x| = E / (E + 2), E = e^(2|x|) - 1. */
 static inline float t_tanh(float x)
 {
-    float a = __builtin_fabsf(x), z = x * x;
-    float p = -5.70498872745e-3f;
-    p = p * z + 2.06390887954e-2f;
-    p = p * z - 5.37397155531e-2f;
-    p = p * z + 1.33314422036e-1f;
-    p = p * z - 3.33332819422e-1f;
-    float near = p * z * x + x;
-    float far = 1.0f - 2.0f / (t_exp(2.0f * a) + 1.0f);
-    far = x < 0.0f ? -far : far;
-    return x != x ? x : (a < 0.625f ? near : far);
+    int32_t k;
+    float q = t_reduced_exp(2.0f * clamp(__builtin_fabsf(x), 0.0f, 9.2f), &k), s = two_to(k);
+    float e = q * s + (s - 1.0f);
+    return x != x ? x : with_sign_of(e / (e + 2.0f), x);
 }
 
+/* 1 / (1 + e^-x), with e^-|x| = z, which cannot overflow: z / (1 + z) for x < 0. */
 static inline float t_sigmoid(float x)
 {
     float z = t_exp(-__builtin_fabsf(x));
-    return (x >= 0.0f ? 1.0f : (x != x ? x : z)) / (1.0f + z);
+    return (x >= 0.0f ? 1.0f : z) / (1.0f + z);
 }
+
+/* erf |x| = a + a p(a^2) below 0.921875, 1 - e^-p(a) above, 1 from 3.92 on. */
+static inline float t_erf(float x)
+{
+    float a = clamp(__builtin_fabsf(x), 0.0f, 3.92f), z = a * a;
+    float p = -5.99450548e-04f;
+    p = p * z + 4.99403803e-03f;
+    p = p * z - 2.67673489e-02f;
+    p = p * z + 1.12818435e-01f;
+    p = p * z - 3.76124978e-01f;
+    p = p * z + 1.28379151e-01f;
+    float near = p * a + a;
+    p = -1.95719229e-04f;
+    p = p * a + 3.04109626e-03f;
+    p = p * a - 2.22184677e-02f;
+    p = p * a + 1.03914045e-01f;
+    p = p * a + 6.37202263e-01f;
+    p = p * a + 1.12766373e+00f;
+    p = p * a + 1.98556823e-04f;
+    int32_t k;
+    float q = t_reduced_exp(-p, &k), s = two_to(k);
+    float far = (1.0f - s) - q * s;
+    return x != x ? x : with_sign_of(a < 0.921875f ? near : far, x);
+}
+
+/* sin(x + ahead pi / 2). x = k pi / 2 + r in double precision: 3 parts of pi / 2, so that products are exact. */
+static inline float t_sine(float x, int32_t ahead)
+{
+    float finite = __builtin_fabsf(x) <= 2.0e8f ? x : 0.0f;
+    double d = finite, n = (d * 0x1.45f306dc9c883p-1 + 0x1.8p52) - 0x1.8p52;
+    double e = d - n * 0x1.921fb50000000p+0;
+    e = e - n * 0x1.110b460000000p-26;
+    e = e - n * 0x1.1a62633145c06p-54;
+    int32_t k = (int32_t)n + ahead;
+    float r = (float)e, z = r * r;
+    float p = -1.95182904e-04f;
+    p = p * z + 8.33218917e-03f;
+    p = p * z - 1.66666552e-01f;
+    float s = r + r * (z * p);
+    s = r == 0.0f ? r : s;
+    p = 2.44323273e-05f;
+    p = p * z - 1.38873095e-03f;
+    p = p * z + 4.16666456e-02f;
+    float c = (1.0f - 0.5f * z) + z * z * p;
+    float y = k & 1 ? c : s;
+    y = from_bits(to_bits(y) ^ (int32_t)((uint32_t)(k & 2) << 30));
+    return x - x == 0.0f ? y : x - x;
+}
+static inline float t_sin(float x) { return t_sine(x, 0); }
+static inline float t_cos(float x) { return t_sine(x, 1); }
+
 static inline float t_abs(float x) { return __builtin_fabsf(x); }
 static inline float t_sqrt(float x) { return __builtin_sqrtf(x); }
 static inline float t_floor(float x) { return __builtin_floorf(x); }
-static inline float t_sin(float x) { return __builtin_sinf(x); }
-static inline float t_cos(float x) { return __builtin_cosf(x); }
-static inline float t_erf(float x) { return __builtin_erff(x); }
-static inline float t_power(float a, float b) { return __builtin_powf(a, b); }
+
+/* |a|^b = 2^(b log2 |a|) in double precision; then the sign, and the cases that C and NumPy list. */
+static inline float t_general_power(float a, float b)
+{
+    float m = __builtin_fabsf(a), inf = __builtin_inff();
+    int is_small = m < 1.17549435e-38f;
+    int32_t i = to_bits(is_small ? m * 8388608.0f : m) - 0x3f3504f3;
+    double f = from_bits((i & 0x007fffff) + 0x3f3504f3), s = (f - 1.0) / (f + 1.0), z = s * s;
+    double l = 3.4073008488167383e-01;
+    l = l * z + 4.1167272013286782e-01;
+    l = l * z + 5.7708358494804979e-01;
+    l = l * z + 9.6179667334188612e-01;
+    l = l * z + 2.8853900817900859e+00;
+    l = l * s + (double)((i >> 23) - (is_small ? 23 : 0));
+    l = m == 0.0f ? -__builtin_inf() : l;
+    l = m == inf ? __builtin_inf() : l;
+    double t = b * l;
+    t = t > -160.0 ? t : -160.0;
+    t = t < 130.0 ? t : 130.0;
+    bits64 u, v;
+    u.f = t + 0x1.8p52;
+    double g = t - (u.f - 0x1.8p52);
+    v.i = (int64_t)((uint64_t)(u.i + 1023) << 52);
+    double p = 1.5594070790846157e-05;
+    p = p * g + 1.5474782300624307e-04;
+    p = p * g + 1.3333119922691132e-03;
+    p = p * g + 9.6180151123291934e-03;
+    p = p * g + 5.5504095492246698e-02;
+    p = p * g + 2.4022651202631526e-01;
+    p = p * g + 6.9314718206279535e-01;
+    p = p * g + 9.9999999996168232e-01;
+    float y = (float)(p * v.f);
+    y = m == 1.0f ? 1.0f : y;
+    float whole = clamp(b, -16777216.0f, 16777216.0f); /* beyond, every number is even */
+    int32_t k = (int32_t)whole;
+    int is_whole = (float)k == whole;
+    y = is_whole && k & 1 ? with_sign_of(y, a) : y;
+    y = a < 0.0f && m != inf && !is_whole ? __builtin_nanf("") : y;
+    y = a != a || b != b ? a + b : y;
+    return a == 1.0f || b == 0.0f ? 1.0f : y;
+}
+static inline float t_power(float a, float b)
+{
+    float root = __builtin_sqrtf(a) + 0.0f; /* -0 to the power 0.5 is +0 */
+    root = a == -__builtin_inff() ? -a : root;
+    return b == 2.0f ? a * a : b == 0.5f ? root : b == 1.0f ? a : b == -1.0f ? 1.0f / a : t_general_power(a, b);
+}
 """
 
 FLOAT64 = r"""
@@ -140,8 +238,8 @@ static inline double t_power(double a, double b) { return __builtin_pow(a, b); }
 
 COMMON = r"""
 /* Orderings that let NaN through, as NumPy's do. */
-static inline real t_max(real a, real b) { return a > b || a != a ? a : b; }
-static inline real t_min(real a, real b) { return a < b || a != a ? a : b; }
+static inline real t_max(real a, real b) { real m = a > b ? a : b; return a != a ? a : m; }
+static inline real t_min(real a, real b) { real m = a < b ? a : b; return a != a ? a : m; }
 static inline real t_sign(real a) { return a != a ? a : (real)((a > 0) - (a < 0)); }
 
 /* Threefry-2x32, 20 rounds (Salmon et al., 2011). */
@@ -158,12 +256,14 @@ static inline void t_threefry(uint32_t k0, uint32_t k1, uint32_t x0, uint32_t x1
     *y0 = x0; *y1 = x1;
 }
 #undef ROUND
-/* Element p of a stream, in [0, 1): the 24 high bits of word p mod 2 of block p / 2. */
+/* 32 random bits as a number in [0, 1): the 24 high ones. */
+static inline real t_unit(uint32_t bits) { return (real)(int32_t)(bits >> 8) * (real)5.9604644775390625e-8; }
+/* Element p of a stream, in [0, 1): word p mod 2 of block p / 2. */
 static inline real t_uniform(uint32_t k0, uint32_t k1, uint32_t p)
 {
     uint32_t a, b;
     t_threefry(k0, k1, p >> 1, 0, &a, &b);
-    return (real)(int32_t)((p & 1 ? b : a) >> 8) * (real)5.9604644775390625e-8;
+    return t_unit(p & 1 ? b : a);
 }
 """
 

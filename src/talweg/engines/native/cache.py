@@ -1,0 +1,234 @@
+"""Where compiled objects are kept: for this user alone, shared by all of the user's processes, bounded in size.
+
+    native/                      0700, owned by the user, no link
+        4f2a.../object.so        one folder for each object, which appears complete or not at all (a rename)
+        4f2a.../check            its size and SHA-256: a truncated or damaged object is made again, never loaded
+        failed/4f2a....c         sources that the compiler refused, for inspection
+        tmp-.../                 what is being made just now
+
+Of two processes that make the same object at once, one is the first to rename, and the other takes what it finds.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import hashlib
+import os
+import shutil
+import stat
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+MOST_BYTES = 256 * 2**20
+MOST_OBJECTS = 500
+MOST_FAILED = 20
+OBJECT, CHECK = "object.so", "check"
+TEMPORARY, FAILED = "tmp-", "failed"
+LEFT_BEHIND = 3600.0  # seconds after which what a killed process was making is removed
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A compiled object: when it was last used (seconds since 1970), and its size in bytes."""
+
+    folder: Path
+    used: float
+    size: int
+
+
+def user_cache() -> Path:
+    """``talweg`` in the user's cache folder; $XDG_CACHE_HOME is honoured everywhere. The folder need not exist.
+
+    Raises `RuntimeError` where the user has no home.
+    """
+    if named := os.environ.get("XDG_CACHE_HOME"):
+        return Path(named) / "talweg"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "talweg" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "talweg"
+    return Path.home() / ".cache" / "talweg"
+
+
+def cache_folder() -> Path:
+    """The folder of compiled objects, made if need be: under `user_cache`, or where that will not do, temporary.
+
+    What lies in it is run as part of this process, so it must belong to the user, and no one else may write there.
+    """
+    try:
+        return _safe_folder(user_cache() / "native")
+    except (OSError, RuntimeError) as error:
+        return _temporary_folder(str(error))
+
+
+def _safe_folder(folder: Path) -> Path:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    _close_to_others(folder.parent)
+    check_owner(folder.parent, link_allowed=True)
+    check_owner(folder)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"{folder} is not writable")
+    return folder
+
+
+def _close_to_others(folder: Path) -> None:
+    """Where the user's umask lets the group write, ``talweg`` itself came out so."""
+    status = folder.stat()
+    if sys.platform != "win32" and status.st_uid == os.geteuid() and status.st_mode & 0o022:
+        folder.chmod(stat.S_IMODE(status.st_mode) & ~0o022)
+
+
+def check_owner(path: Path, link_allowed: bool = False) -> None:
+    """Raises `PermissionError` unless `path` is this user's (or root's), no link, and for no one else to write."""
+    if sys.platform == "win32":  # folders under LOCALAPPDATA are the user's by inheritance
+        return
+    found = path.stat() if link_allowed else path.lstat()
+    if stat.S_ISLNK(found.st_mode):
+        raise PermissionError(f"{path} is a symbolic link")
+    if found.st_uid not in (os.geteuid(), 0):
+        raise PermissionError(f"{path} belongs to another user")
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError(f"{path} can be written by others; `chmod go-w` it")
+
+
+@functools.cache
+def _temporary_folder(reason: str) -> Path:
+    """A folder for this process, removed when it ends. Says once why."""
+    folder, owner = Path(tempfile.mkdtemp(prefix="talweg-")), os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == owner:  # not in a child that a fork made
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    warnings.warn(f"compiled programs are not kept: {reason}; set XDG_CACHE_HOME", RuntimeWarning, stacklevel=4)
+    return folder
+
+
+# ── one object ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def find(key: str) -> Path | None:
+    """The object of `key`, whole and ours, and now the latest used; None where there is none."""
+    folder = cache_folder() / key
+    path = folder / OBJECT
+    try:
+        check_owner(folder)
+        check_owner(path)
+        if (folder / CHECK).read_text() != _checksum(path):
+            return None
+        os.utime(path)
+    except OSError:
+        return None
+    return path
+
+
+def add(key: str, made: Path) -> Path:
+    """Puts the object `made`, which lies in a `workplace`, under `key`; answers where it is."""
+    (made.parent / CHECK).write_text(_checksum(made))
+    staged = made.parent.with_name(f"{made.parent.name}-{OBJECT}")
+    staged.mkdir(mode=0o700)
+    os.replace(made.parent / CHECK, staged / CHECK)
+    os.replace(made, staged / OBJECT)
+    for path in staged.iterdir():
+        path.chmod(0o700)  # whatever the umask is
+    folder = made.parent.parent / key
+    for _ in range(2):
+        try:
+            os.rename(staged, folder)
+            break
+        except OSError:  # there is one already: another process was faster, or it is damaged
+            if found := find(key):
+                shutil.rmtree(staged, ignore_errors=True)
+                return found
+            _remove(folder)
+    else:
+        raise OSError(f"{folder} cannot be replaced")
+    trim()
+    return folder / OBJECT
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """A folder beside the objects to make one in, gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=cache_folder(), ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def keep_failed(key: str, source: str) -> Path:
+    """Writes a source that the compiler refused where it can be looked at; the latest few are kept."""
+    folder = cache_folder() / FAILED
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / f"{key}.c"
+    path.write_text(source)
+    for old in sorted(folder.glob("*.c"), key=_modified)[:-MOST_FAILED]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def _checksum(path: Path) -> str:
+    content = path.read_bytes()
+    return f"{len(content)} {hashlib.sha256(content).hexdigest()}"
+
+
+# ── all of them ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def entries() -> list[Entry]:
+    """Every object, the one used least recently first."""
+    found = []
+    for folder in cache_folder().iterdir():
+        if folder.name.startswith(TEMPORARY):
+            continue
+        with contextlib.suppress(OSError):
+            status = (folder / OBJECT).stat()
+            found.append(Entry(folder, status.st_mtime, status.st_size))
+    return sorted(found, key=lambda e: e.used)
+
+
+def trim() -> None:
+    """Removes the least recently used objects beyond the bounds, and what killed processes left behind."""
+    kept = entries()
+    size = sum(e.size for e in kept)
+    while kept and (len(kept) > MOST_OBJECTS or size > MOST_BYTES):
+        oldest = kept.pop(0)
+        size -= oldest.size
+        _remove(oldest.folder)
+    for folder in cache_folder().glob(f"{TEMPORARY}*"):
+        if time.time() - _modified(folder) > LEFT_BEHIND:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear() -> tuple[int, int]:
+    """Removes everything; answers how many objects there were, and their bytes. Processes that use one go on with it."""
+    gone = entries()
+    for path in cache_folder().iterdir():
+        _remove(path) if path.is_dir() else path.unlink(missing_ok=True)
+    return len(gone), sum(e.size for e in gone)
+
+
+def _remove(folder: Path) -> None:
+    """Renames first, so that no other process finds half of it."""
+    away = folder.with_name(f"{TEMPORARY}{os.urandom(6).hex()}")
+    try:
+        os.rename(folder, away)
+    except OSError:
+        away = folder
+    shutil.rmtree(away, ignore_errors=True)
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return time.time()

@@ -1,0 +1,208 @@
+"""Which C compiler there is, and which flags it understands: found by trying it on a small object, which is loaded.
+
+What was found is written down beside the compiled objects, so that a later process need not start the compiler at all.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from talweg.engines.native import cache, runtime
+
+NEEDED = ("-O2", "-std=gnu11", "-shared", "-fPIC", "-pthread", "-ffp-contract=fast")
+WANTED = (  # each is dropped where a compiler does not know it
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    # -O2 and these run as fast as -O3, and compile in half the time: most of that went to inlining every kernel into
+    # one large function, and to copies of kernels for constant arguments.
+    "-ftree-vectorize",
+    "-fvect-cost-model=dynamic",
+    "-fpeel-loops",
+    "-fno-inline-functions-called-once",
+    "--param=avoid-fma-max-bits=0",
+    "-w",
+)
+X86, ARM = ("-march=native", "-mprefer-vector-width=512"), ("-mcpu=native",)  # 512 is the most: without AVX-512, less
+TARGET = {"x86_64": X86, "amd64": X86, "aarch64": ARM, "arm64": ARM}  # by what `platform.machine` says
+PROBE = (
+    runtime.INCLUDES
+    + """
+typedef float vec __attribute__((vector_size(16)));
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static atomic_int word;
+int talweg_lanes(float *to)
+{
+    pthread_mutex_lock(&lock);
+    atomic_fetch_add(&word, 1);
+    pthread_mutex_unlock(&lock);
+    *(vec *)to = *(vec *)to + __builtin_sqrtf(to[0]);
+#if defined(__AVX512F__)
+    return 16;
+#elif defined(__AVX__)
+    return 8;
+#else
+    return 4;
+#endif
+}
+"""
+)
+SECONDS = 600  # that a compiler may take
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A compiler that works: its command, the flags that it understands, how many float32 numbers a vector of this
+    machine holds, and its version."""
+
+    command: tuple[str, ...]
+    flags: tuple[str, ...]
+    lanes: int
+    version: str
+
+    @property
+    def identity(self) -> str:
+        """What an object depends on besides its source."""
+        return "\0".join((*self.command, *self.flags, self.version, processor()))
+
+
+def find() -> Compiler | None:
+    """The first that works of $TALWEG_CC alone, or else cc, gcc, clang on the path and the ziglang wheel."""
+    return _search(os.environ.get("TALWEG_CC", ""), os.environ.get("PATH", ""))[0]
+
+
+def complaint() -> str:
+    """Why `find` finds none, and what to do, in a sentence."""
+    reasons = _search(os.environ.get("TALWEG_CC", ""), os.environ.get("PATH", ""))[1]
+    what = "; ".join(reasons) if reasons else "none is on the path"
+    return f"{what}: install gcc or clang, or `pip install 'talweg[compiler]'`"
+
+
+@functools.cache
+def _search(chosen: str, path: str) -> tuple[Compiler | None, tuple[str, ...]]:
+    reasons = []
+    for command in _candidates(chosen):
+        try:
+            return _known(command) or _tried(command), ()
+        except (OSError, subprocess.SubprocessError, ValueError) as error:
+            named = f"TALWEG_CC={chosen}" if chosen else " ".join(command)
+            reasons.append(f"{named} does not work ({error})")
+    return None, tuple(reasons)
+
+
+def _candidates(chosen: str) -> Iterator[tuple[str, ...]]:
+    if chosen:
+        yield tuple(shlex.split(chosen, posix=sys.platform != "win32"))
+        return
+    for name in ("cc", "gcc", "clang"):
+        if path := shutil.which(name):
+            yield (path,)
+    wheel = importlib.util.find_spec("ziglang")
+    if wheel is not None and wheel.origin is not None:
+        yield (str(Path(wheel.origin).with_name("zig.exe" if sys.platform == "win32" else "zig")), "cc")
+
+
+def _tried(command: tuple[str, ...]) -> Compiler:
+    """The compiler of `command`, after it made an object that can be loaded. Raises `ValueError` with what it said."""
+    wanted = WANTED + TARGET.get(platform.machine().lower(), ())
+    with cache.workplace() as folder:
+        text, made = folder / "probe.c", folder / "probe.so"
+        text.write_text(PROBE)
+        flags = (*NEEDED, *wanted)
+        said = compile_file(command, flags, text, made)
+        if said is not None:
+            flags = (*NEEDED, *(f for f in wanted if compile_file(command, (*NEEDED, f), text, made) is None))
+            said = compile_file(command, flags, text, made)
+        if said is not None:
+            raise ValueError(_short(said))
+        four = (ctypes.c_float * 8)()
+        aligned = ctypes.addressof(four) + -ctypes.addressof(four) % 16
+        lanes = ctypes.CDLL(str(made)).talweg_lanes(ctypes.c_void_p(aligned))
+    asked = subprocess.run([*command, "--version"], capture_output=True, text=True, errors="replace", check=False)
+    found = Compiler(command, flags, lanes, asked.stdout)
+    _write_down(found)
+    return found
+
+
+def compile_file(command: tuple[str, ...], flags: tuple[str, ...], text: Path, made: Path) -> str | None:
+    """Compiles `text` to the shared object `made`. Answers what the compiler complained of, or None: it worked."""
+    line = [*command, *flags, "-o", str(made), str(text), "-lm"]
+    done = subprocess.run(
+        line,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        timeout=SECONDS,
+        env=_environment(text.parent),
+    )
+    if done.returncode == 0 and made.exists():
+        return None
+    return (done.stderr or done.stdout).strip() or f"exit status {done.returncode}"
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Zig keeps what it makes: what is of use again beside our objects, the rest in the folder that goes."""
+    kept = {"ZIG_GLOBAL_CACHE_DIR": str(folder.parent / "zig"), "ZIG_LOCAL_CACHE_DIR": str(folder / "zig")}
+    return {**kept, **os.environ}
+
+
+def _short(message: str) -> str:
+    """The first line that speaks of an error."""
+    lines = message.splitlines()
+    return next((line for line in lines if "error" in line), lines[0])[:300]
+
+
+@functools.cache
+def processor() -> str:
+    """What distinguishes this processor's instructions from another's, where a home is shared by machines."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
+            return next(line for line in lines if line.startswith(("flags", "Features")))
+    except (OSError, StopIteration):
+        return f"{platform.machine()} {platform.processor()}"
+
+
+# ── written down ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _note(command: tuple[str, ...]) -> Path:
+    """Where it is noted what is known of a compiler. Another file under the same name is another compiler."""
+    program = Path(shutil.which(command[0]) or command[0]).resolve()
+    status = program.stat()
+    seen = [*command, program, status.st_size, status.st_mtime_ns, *NEEDED, *WANTED, TARGET, PROBE, processor()]
+    return cache.cache_folder() / f"compiler-{hashlib.sha256(repr(seen).encode()).hexdigest()[:32]}.json"
+
+
+def _known(command: tuple[str, ...]) -> Compiler | None:
+    try:
+        path = _note(command)
+        cache.check_owner(path)
+        noted: dict[str, Any] = json.loads(path.read_text())
+        if tuple(noted["command"]) != command or noted["lanes"] not in (4, 8, 16):
+            return None
+        return Compiler(command, tuple(map(str, noted["flags"])), noted["lanes"], str(noted["version"]))
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _write_down(found: Compiler) -> None:
+    path = _note(found.command)
+    part = path.with_name(f"{cache.TEMPORARY}{os.urandom(6).hex()}.json")
+    part.write_text(json.dumps(asdict(found)))
+    part.chmod(0o600)  # whatever the umask is
+    os.replace(part, path)
