@@ -21,8 +21,8 @@ NEURON_ROUNDS = {True: 1, False: 5}
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Talweg and its installed peers on the same work, in turns. python -m benchmarks.environments makes "
-        "the peers' environments; $TALWEG_DATA names the folder that holds MNIST. See docs/performance.md.",
+        description="Talweg and its installed peers on the same work, in turns. python -m benchmarks.environments "
+        "makes the peers' environments; $TALWEG_DATA names the folder that holds MNIST. See docs/performance.md.",
     )
     names = ", ".join([*TRAINED, NEURON])
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"{names}; by default all")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.conversation import PEERS, TALWEG, Failure, NotAvailable, Peer, Worker
-from benchmarks.rows import rows_of
+from benchmarks.rows import ROWS, rows_of
 from benchmarks.workloads import Workload, first_weights, flops
 
 FIRST_STEPS = 8  # how long the first fit is, which pays for imports and compilation
@@ -93,24 +93,30 @@ class Outcome:
 
 def compare(learnt: dict[str, Any], reference: dict[str, Any], first: dict[str, np.ndarray]) -> tuple[float, float]:
     """How far loss and weights are from the reference: of the losses, and of the way that the weights went."""
-    losses = max(abs(learnt[k] - reference[k]) / abs(reference[k]) for k in ("mean_loss", "last_loss"))
+    losses = np.max([abs(learnt[k] - reference[k]) / abs(reference[k]) for k in ("mean_loss", "last_loss")])
     with np.load(learnt["weights"]) as mine, np.load(reference["weights"]) as theirs:
         apart = sum(float(np.square(mine[k].astype(float) - theirs[k]).sum()) for k in first)
         moved = sum(float(np.square(theirs[k] - first[k].astype(float)).sum()) for k in first)
-    return losses, math.sqrt(apart / moved)
+    return float(losses), math.sqrt(apart / moved)
+
+
+def save_task(folder: Path, workload: Workload) -> tuple[str, dict[str, np.ndarray]]:
+    """Writes what the workers read: rows, their order for the check, first weights. Answers what the rows are,
+    and these weights."""
+    x, y, data = rows_of(workload.data)
+    first = first_weights(workload)
+    for name, array in (("x", x), ("y", y), ("order", np.random.default_rng(1).permutation(len(x)))):
+        np.save(folder / f"{name}.npy", array)
+    np.savez(folder / "weights.npz", **first)  # type: ignore[arg-type]
+    return data, first
 
 
 def run(
     workload: Workload, peers: Sequence[Peer], threads: int, effort: Effort, folder: Path, say: Callable[[str], None]
 ) -> Outcome:
     """Everything about one workload; `folder` is for its files."""
-    x, y, data = rows_of(workload.data)
-    order = np.random.default_rng(1).permutation(len(x))
-    first = first_weights(workload)
-    for name, array in (("x", x), ("y", y), ("order", order)):
-        np.save(folder / f"{name}.npy", array)
-    np.savez(folder / "weights.npz", **first)  # type: ignore[arg-type]
-    rows = len(x) - len(x) % workload.batch  # a scan cannot have a shorter last batch, so nobody has one
+    data, first = save_task(folder, workload)
+    rows = ROWS - ROWS % workload.batch  # a scan cannot have a shorter last batch, so nobody has one
     setup = {"workload": workload.as_json(), "folder": str(folder), "threads": threads}
     reference, said_by = _reference(workload, setup, threads, str(folder))
     outcome = Outcome(

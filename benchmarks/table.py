@@ -37,7 +37,7 @@ def number(value: float) -> str:
 
 
 def workload_table(outcome: Outcome, peak: dict[str, float] | None) -> list[str]:
-    """Time a step, how many times the best peer takes as long, part of the peak, memory, start, distance from float64."""
+    """A line for each that was timed, and below it the bars, who was not timed and why, and who else was at work."""
     best = outcome.best_peer
     rows = [["", "min µs", "median µs", "best peer ÷ it", "of peak", "MB", "start s", "loss off", "steps a turn"]]
     for e in outcome.entries:

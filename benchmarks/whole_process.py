@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.conversation import TALWEG, Failure, Peer, Worker, environment_for
-from benchmarks.rows import rows_of
-from benchmarks.workloads import Workload, first_weights
+from benchmarks.rounds import save_task
+from benchmarks.rows import ROWS
+from benchmarks.workloads import Workload
 
 FOLDER = Path(__file__).parent / "neuron"
 CACHED, COLD = "Talweg, cached", "Talweg, cold"
@@ -94,7 +95,7 @@ def neuron(names: Sequence[str], threads: int, rounds: int, folder: Path, say: C
 def starting(
     workloads: Sequence[Workload], threads: int, folder: Path, say: Callable[[str], None]
 ) -> dict[str, dict[str, Any]]:
-    """For each workload, with nothing in the cache and again: seconds to compile each program (train, evaluate, predict).
+    """For each workload, seconds to compile each program (train, evaluate, predict), cold and cached.
 
     And "first epoch": from the start of `python` to the end of the first pass over all rows, reading them included.
     """
@@ -102,11 +103,8 @@ def starting(
     for workload in workloads:
         say(f"{workload.name}: compile times, first epoch")
         with tempfile.TemporaryDirectory(dir=folder) as name:
-            x, y, _ = rows_of(workload.data)
-            np.save(f"{name}/x.npy", x)
-            np.save(f"{name}/y.npy", y)
-            np.savez(f"{name}/weights.npz", **first_weights(workload))  # type: ignore[arg-type]
-            rows = len(x) - len(x) % workload.batch
+            save_task(Path(name), workload)
+            rows = ROWS - ROWS % workload.batch
             found[workload.name] = {}
             try:
                 for state in ("cold", "cached"):

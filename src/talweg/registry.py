@@ -44,10 +44,6 @@ class Registry(Generic[T]):
             return self._things[self._folded[_fold(name)]]
         raise UnknownNameError(self.kind, name, self._name_of.values())
 
-    def name_of(self, thing: object) -> str | None:
-        """The first name under which `thing` was registered, or None."""
-        return self._name_of.get(id(thing))
-
     def __iter__(self) -> Iterator[str]:
         """The first name of each thing, in the order of registration."""
         return iter(self._name_of.values())

@@ -1,7 +1,7 @@
 """Conv2D, MaxPooling2D and BatchNormalization against Keras and PyTorch: values, slopes, small networks in training.
 
-In float64, so that what differs is a difference of meaning and not of rounding. Keras's BatchNormalization computes in
-float32 whatever it is told, so with it the tolerance is float32's; against PyTorch it is not.
+In float64, so that what differs is a difference of meaning and not of rounding. Keras's BatchNormalization, losses and
+averages pass through float32 whatever it is told, so with them the tolerance is wider; against PyTorch it is not.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def network(of: Any, normalized: bool) -> list[Any]:
 def test_a_small_network_learns_as_in_keras(optimizer: str, normalized: bool, engine: Any, keras: ModuleType) -> None:
     ours = Sequential([layers.Input((9, 8, 1)), *network(layers, normalized)], seed=5)
     theirs = keras.Sequential([keras.Input((9, 8, 1)), *network(keras.layers, normalized)])
-    loss, tolerance = "sparse_categorical_crossentropy", IN_FLOAT32 if normalized else (1e-9, 1e-10)
+    loss, tolerance = "sparse_categorical_crossentropy", IN_FLOAT32 if normalized else (1e-5, 1e-7)
     ours.compile(OPTIMIZERS.get(optimizer)(0.05), loss, engine=engine)
     theirs.compile(getattr(keras.optimizers, optimizer)(0.05), loss, jit_compile=False)
     theirs.set_weights(ours.get_weights())

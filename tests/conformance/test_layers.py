@@ -227,6 +227,9 @@ def test_weights(name: str, options: dict[str, Any], shape: Shape, out_shape: Sh
             layer.build((*shape[:-1], shape[-1] * 2), RandomStream(0, 1))
     layer.trainable = False
     assert layer.trainable_variables == []
+    assert layer.built and LAYERS.get(name)(**options).built == (not declared), (
+        "what learns is built once its shape is known"
+    )
 
 
 @every_case

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from talweg._version import __version__
+from talweg.cli.engine import cache, explain
 from talweg.cli.inspecting import evaluate, predict, summary
 from talweg.cli.listing import datasets, models
 from talweg.cli.training import train
@@ -24,8 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, evaluate, predict, summary, datasets, models):
+for command in (train, evaluate, predict, summary, datasets, models, explain):
     app.command()(command)
+app.add_typer(cache)
 
 
 def _version(asked: bool) -> None:

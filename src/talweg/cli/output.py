@@ -9,6 +9,7 @@ import json
 import math
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +18,7 @@ import typer
 
 from talweg.errors import MissingExtraError, RunFolderError, TalwegError
 
-OK, FAILED, WRONG_USE = 0, 1, 2
+FAILED, WRONG_USE = 1, 2  # exit codes; 0 is for what went well
 LONGEST = 3000  # characters of an error: more would not fit on one screen
 PIPE_WIDTH = 120  # columns of a table that nobody's terminal limits
 
@@ -94,10 +95,19 @@ class Output:
 
 
 @contextmanager
+def warnings_as_notes() -> Iterator[None]:
+    """A warning, which Python would show with a file and a line of ours, becomes a line on stderr."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *where: print(f"note: {message}", file=sys.stderr, flush=True)
+        yield
+
+
+@contextmanager
 def reporting(output: Output, if_interrupted: Callable[[], str] = lambda: "Interrupted.") -> Iterator[None]:
     """Turns what was raised on purpose into a message and an exit code; a mistake of ours keeps its traceback."""
     try:
-        yield
+        with warnings_as_notes():
+            yield
     except KeyboardInterrupt:
         output.error("Interrupted", if_interrupted())
         raise typer.Exit(FAILED) from None

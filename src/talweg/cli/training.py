@@ -74,6 +74,15 @@ def train(
             metavar="auto|native|reference", rich_help_panel=MODEL, help="What computes. [dim]Default: auto[/dim]"
         ),
     ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            rich_help_panel=MODEL,
+            help="Threads that share the native engine's work; the result is the same to the bit. "
+            "[dim]Default: $TALWEG_THREADS, else the cores there are[/dim]",
+        ),
+    ] = None,
     target: Annotated[
         str | None,
         typer.Option(metavar="COLUMN", rich_help_panel=TABLE, help="The column of a CSV file to be predicted."),
@@ -159,7 +168,7 @@ def train(
                 },
                 **{"--missing": missing, "--ignore": ignore, "--separator": separator, "--size": size},
             }
-            experiment = _resumed(resume, epochs, [name for name, value in others.items() if value is not None])
+            experiment = _resumed(resume, epochs, threads, [name for name, value in others.items() if value is not None])
         else:
             experiment = _begun(
                 _wishes(
@@ -168,7 +177,7 @@ def train(
                     task,
                     {"missing": missing, "ignore": ignore, "separator": separator, "size": size},
                     {"model": model, "epochs": epochs, "batch_size": batch_size, "optimizer": optimizer}
-                    | {"learning_rate": learning_rate, "seed": seed, "engine": engine},
+                    | {"learning_rate": learning_rate, "seed": seed, "engine": engine, "threads": threads},
                 ),
                 out,
             )
@@ -217,15 +226,15 @@ def _begun(wishes: Wishes, out: Path | None) -> Experiment:
     return Experiment.begin(wishes, out, command=shlex.join(["talweg", *sys.argv[1:]]))
 
 
-def _resumed(run: Path, epochs: int | None, others: list[str]) -> Experiment:
+def _resumed(run: Path, epochs: int | None, threads: int | None, others: list[str]) -> Experiment:
     from talweg.errors import UsageError
     from talweg.train.experiment import Experiment
 
     if others:
         raise UsageError(
-            f"--resume goes on as the run began; only --epochs may be given with it, not {', '.join(others)}"
+            f"--resume goes on as the run began; only --epochs and --threads may be given with it, not {', '.join(others)}"
         )
-    return Experiment.resume(run, epochs)
+    return Experiment.resume(run, epochs, threads)
 
 
 def _run(experiment: Experiment, output: Output) -> None:

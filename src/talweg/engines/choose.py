@@ -8,6 +8,7 @@ import warnings
 from talweg.engines.base import Engine
 from talweg.engines.reference import Reference
 from talweg.errors import UnknownNameError, UsageError
+from talweg.graph import Program
 
 NAMES = ("auto", "native", "reference")
 AUTO_PREFERS_NATIVE = False  # until the native engine has a rule for every operation
@@ -36,6 +37,17 @@ def engine_by_name(name: str = "auto", precision: str = "float32", threads: int 
 
         return Native(precision, threads)
     raise UnknownNameError("engine", name, NAMES)
+
+
+def native_source(program: Program, batch_size: int, precision: str = "float32") -> str:
+    """The C that the native engine makes of `program` on this machine, for batches of at most `batch_size` rows.
+
+    Raises `UsageError` on a machine without a C compiler: the C depends on what it compiles for.
+    """
+    from talweg.engines.native import Native
+    from talweg.engines.native.pretty import indented
+
+    return indented(Native(precision).source(program, batch_size))
 
 
 def _fastest(precision: str, threads: int | None) -> Engine:

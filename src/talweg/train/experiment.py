@@ -11,6 +11,7 @@ from typing import Any
 
 from talweg import optim
 from talweg.data.files import corrupt
+from talweg.engines.choose import engine_by_name
 from talweg.errors import DataError, ShapeError, UnknownNameError, UsageError
 from talweg.graph import Array
 from talweg.nn.layers import Dense
@@ -38,6 +39,7 @@ class Wishes:
     learning_rate: float | None = None
     seed: int = 0
     engine: str = "auto"
+    threads: int | None = None  # of the native engine; the result has the same bits for any number
 
 
 @dataclass
@@ -64,7 +66,8 @@ class Experiment:
         rule = fallback if rule is None else rule
         if wishes.learning_rate is not None:
             rule = type(rule).from_config({**rule.to_config(), "learning_rate": wishes.learning_rate})
-        model.compile(rule, _loss(model, prepared), metrics=_metrics(prepared), engine=wishes.engine)
+        engine = engine_by_name(wishes.engine, threads=wishes.threads)
+        model.compile(rule, _loss(model, prepared), metrics=_metrics(prepared), engine=engine)
         model.preprocessing, model.class_names = prepared.preprocessing, prepared.class_names
         _check_output(model, prepared)
         source = wishes.source
@@ -90,11 +93,12 @@ class Experiment:
         return cls(folder, prepared, model, epochs, batch_size, [], fresh=True)
 
     @classmethod
-    def resume(cls, path: Path, epochs: int | None = None) -> Experiment:
+    def resume(cls, path: Path, epochs: int | None = None, threads: int | None = None) -> Experiment:
         """A run where its last checkpoint left it. `epochs`, in all, may be more than was asked for at first."""
         folder = RunFolder(path)
         prepared = data_of(folder)
-        model, lines = folder.resume(engine=folder.config["engine"])
+        engine: Any = folder.config["engine"]
+        model, lines = folder.resume(engine if threads is None else engine_by_name(engine, threads=threads))
         if epochs is not None and epochs < len(lines):
             raise UsageError(f"{path} is trained for {len(lines)} epochs already; --epochs counts them all")
         if epochs is not None and epochs != folder.config["epochs"]:

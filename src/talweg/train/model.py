@@ -9,7 +9,7 @@ import numpy as np
 
 from talweg import graph as g
 from talweg.engines.base import Engine, Session
-from talweg.engines.choose import engine_by_name
+from talweg.engines.choose import engine_by_name, native_source
 from talweg.errors import UsageError
 from talweg.graph import Array, Program
 from talweg.nn.losses import Loss
@@ -89,8 +89,8 @@ class Model(Layered):
         optimizer, loss, metrics: names, objects, or functions. Sample and class weights count in the loss and in
         `weighted_metrics`, not in `metrics`, as in Keras. engine: "auto", "native", "reference", or an `Engine`.
         precision: float32 or float64. `run_eagerly`, `steps_per_execution`, `jit_compile` and `auto_scale_loss` are
-        taken for Keras's sake and change nothing: a model is always compiled, as one program. `loss_weights` may only be
-        1, for there is one loss. Raises `UnknownNameError` for a name that is in no table, `UsageError` for what cannot
+        taken for Keras's sake and change nothing: a model is always compiled, as one program. `loss_weights` may only
+        be 1, for there is one loss. Raises `UnknownNameError` for a name that is in no table, `UsageError` for what cannot
         be meant.
         """
         if any(weight != 1 for weight in listed(loss_weights)):
@@ -361,6 +361,20 @@ class Model(Layered):
         if kind == "evaluate":
             return programs.evaluation_program(self.layers, form, told.loss, measured)
         return programs.training_program(self.layers, form, told.loss, measured, told.rule)
+
+    def usual_form(self) -> Form:
+        """The form of the data that this network and its loss are for: numbers, and class numbers or numbers."""
+        y: tuple[int, ...] = self.output.shape[1:]  # type: ignore[assignment]
+        classes = self.loss.targets == "classes"
+        return Form(self.input_shape or (), "float", y[:-1] if classes else y, "int" if classes else "float")
+
+    def native_source(self, batch_size: int = 32) -> str:
+        """The C of one step of this model's training, as the native engine compiles it for batches of `batch_size`.
+
+        Raises `UsageError` for a model that is not compiled or not built, and on a machine without a C compiler.
+        """
+        size = whole(batch_size, "batch_size", 1)
+        return native_source(self.program("train", self.usual_form()), size, self.precision)
 
     def _session(self, kind: str, form: Form) -> Session:
         """A session for the form, made on first use, holding the model's present values.

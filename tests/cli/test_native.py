@@ -1,0 +1,85 @@
+"""The command line's part of the native engine: --threads, explain, cache, and how a fallback is told."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from talweg.cli import app
+from talweg.engines import choose
+from talweg.engines.native import build, cache, compilers
+
+needs_compiler = pytest.mark.skipif(build.compiler() is None, reason="no C compiler on the path: install gcc or clang")
+QUICK = ("train", "iris", "--epochs", "2", "--quiet")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def talweg(*arguments: object, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+@needs_compiler
+def test_threads_do_not_change_the_result() -> None:
+    results = []
+    for threads in (1, 3):
+        talweg(*QUICK, "--engine", "native", "--threads", threads, "--out", f"run{threads}")
+        results.append(Path(f"run{threads}/model.safetensors").read_bytes())
+        assert json.loads(Path(f"run{threads}/config.json").read_text())["engine"] == "native"
+    assert results[0] == results[1]
+    talweg("train", "--resume", "run1", "--epochs", 3, "--threads", 2, "--quiet")
+    assert "--threads" in talweg(*QUICK, "--threads", 0, code=2).output
+
+
+@needs_compiler
+def test_explain_prints_c_that_compiles(tmp_path: Path) -> None:
+    talweg(*QUICK, "--out", "run")
+    text = talweg("explain", "--c", "run", "--batch-size", 16).stdout
+    assert "program 'train', for batches of up to 16 rows" in text and "dense/kernel" in text
+    assert "\n    for (" in text and "\n        " in text
+    Path("step.c").write_text(text)
+    found = compilers.find()
+    assert found is not None
+    said = subprocess.run([*found.command, *found.flags, "-o", "step.so", "step.c", "-lm"], capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+
+
+def test_explain_prints_the_operations() -> None:
+    talweg(*QUICK, "--out", "run")
+    text = talweg("explain", "run").stdout
+    assert text.startswith("program train\n") and "update dense/kernel <- " in text
+    assert "no such run folder" in talweg("explain", "elsewhere", code=2).stderr
+
+
+@needs_compiler
+def test_cache_info_and_clear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(build, "_loaded", {})
+    assert json.loads(talweg("cache", "info", "--json").stdout)["objects"] == 0
+    talweg(*QUICK, "--engine", "native")
+    told = json.loads(talweg("cache", "info", "--json").stdout)
+    assert told["objects"] == len(cache.entries()) > 0 and told["bytes"] > 0
+    assert told["folder"] == str(tmp_path / "cache" / "talweg" / "native")
+    assert f"{told['objects']}, " in talweg("cache", "info").stdout
+    assert f"Removed {told['objects']} compiled programs" in talweg("cache", "clear").stdout
+    assert json.loads(talweg("cache", "info", "--json").stdout)["objects"] == 0
+
+
+def test_without_a_compiler_the_same_command_works_and_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "AUTO_PREFERS_NATIVE", True)
+    choose._say_once.cache_clear()
+    monkeypatch.setenv("TALWEG_CC", "/no/such/compiler")
+    shown = talweg("train", "iris", "--epochs", 2)
+    (note,) = [line for line in shown.stderr.splitlines() if line.startswith("note: ")]
+    assert "pip install 'talweg[compiler]'" in note
+    assert "reference, float32" in shown.stdout
+    assert "talweg[compiler]" in talweg(*QUICK, "--engine", "native", code=2).stderr
