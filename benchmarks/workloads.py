@@ -40,7 +40,8 @@ class Workload:
     bar                   how many times faster than the best peer Talweg has to be
     check_steps           after how many steps all must agree with the float64 run, and
     tolerance             how far, relatively, the loss of the last of these steps may be from it
-    weight_tolerance      and how far the weights, relatively to the way that they went
+    weight_tolerance      and how far the weights, relatively to the way that they went. One ReLU that opens a step sooner
+                          is already some 0.003 here, and Keras's form of Adam in float32 is exact to five digits only
     """
 
     name: str

@@ -74,6 +74,7 @@ def test_cache_info_and_clear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert json.loads(talweg("cache", "info", "--json").stdout)["objects"] == 0
 
 
+@pytest.mark.filterwarnings("default::RuntimeWarning")  # in the tests, a warning is an error
 def test_without_a_compiler_the_same_command_works_and_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choose, "AUTO_PREFERS_NATIVE", True)
     choose._say_once.cache_clear()

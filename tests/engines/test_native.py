@@ -19,7 +19,7 @@ from talweg.engines.native import build
 from talweg.errors import UsageError
 from talweg.gradient import gradient
 from talweg.graph import Program
-from talweg.nn.layers import Dense, Dropout, Flatten
+from talweg.nn.layers import Activation, BatchNormalization, Conv2D, Dense, Dropout, Flatten, MaxPooling2D
 from talweg.train.sequential import Sequential
 
 pytestmark = pytest.mark.skipif(build.compiler() is None, reason="no C compiler on the path: install gcc or clang")
@@ -94,6 +94,42 @@ def test_a_fit_agrees_with_the_reference(optimizer: str) -> None:
 @pytest.mark.parametrize("batch_size", [1, 7, 300])
 def test_the_same_bits_for_any_number_of_threads(batch_size: int) -> None:
     one, two, three = (fitted(native(threads=n), batch_size=batch_size).get_weights() for n in (1, 2, 3))
+    for a, b, c in zip(one, two, three, strict=True):
+        assert a.tobytes() == b.tobytes() == c.tobytes()
+
+
+IMAGES = np.random.default_rng(1).normal(size=(90, 12, 11, 1)).astype(np.float32)
+BRIGHT = (IMAGES[:, :6].mean((1, 2, 3)) > IMAGES[:, 6:].mean((1, 2, 3))).astype(int)
+
+
+def convolutional(engine: Engine) -> Sequential:
+    """Every kind of kernel that a network of convolutions needs: borders, strides, few and many channels."""
+    layers = [
+        Conv2D(6, 3, padding="same", use_bias=False),
+        BatchNormalization(),
+        Activation("relu"),
+        Conv2D(20, (4, 3), strides=2, padding="same", activation="relu"),
+        MaxPooling2D(),
+        Dropout(0.2),
+        Conv2D(33, 2, activation="tanh"),
+        Flatten(),
+        Dense(2, activation="softmax"),
+    ]
+    model = Sequential(layers, seed=4)
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], engine=engine)
+    model.fit(IMAGES, BRIGHT, epochs=3, batch_size=32, validation_split=0.2, verbose=0)
+    return model
+
+
+def test_convolutions_agree_with_the_reference() -> None:
+    ours, theirs = convolutional(native()), convolutional(Reference())
+    assert ours.history is not None and theirs.history is not None
+    for name, values in theirs.history.history.items():
+        np.testing.assert_allclose(ours.history.history[name], values, rtol=1e-4, err_msg=name)
+
+
+def test_convolutions_have_the_same_bits_for_any_number_of_threads() -> None:
+    one, two, three = (convolutional(native(threads=n)).get_weights() for n in (1, 2, 3))
     for a, b, c in zip(one, two, three, strict=True):
         assert a.tobytes() == b.tobytes() == c.tobytes()
 
