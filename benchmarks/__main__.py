@@ -33,11 +33,14 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help=f"turns of each (default: {FULL.rounds})")
     parser.add_argument("--longest", type=float, help=f"seconds after which a turn is cut (default: {FULL.longest:g})")
     parser.add_argument("--json", metavar="FILE", help="write everything measured there; - for standard output")
+    parser.add_argument("--page", metavar="FILE", help="put the tables into this Markdown page, between its markers")
     chosen = parser.parse_args(given)
     if unknown := [w for w in chosen.workloads if w not in {*TRAINED, NEURON}]:
         parser.error(f"no workload is called {', '.join(unknown)}; there are {names}")
     if chosen.threads < 1:
         parser.error(f"--threads must be at least 1; got {chosen.threads}")
+    if chosen.page and not (Path(chosen.page).exists() and table.MARKERS[0] in Path(chosen.page).read_text()):
+        parser.error(f"--page: {chosen.page} has no line {table.MARKERS[0]}")
     if chosen.limits and not Path(chosen.limits).is_dir():
         parser.error(f"--limits: there is no folder {chosen.limits}")
     return chosen
@@ -82,6 +85,9 @@ def main(given: list[str] | None = None) -> int:
         }
         text = json.dumps(everything, indent=1)
         print(text) if chosen.json == "-" else Path(chosen.json).write_text(text + "\n")
+    if chosen.page:
+        page = Path(chosen.page)
+        page.write_text(table.into_page(page.read_text(), report))
     return 0
 
 

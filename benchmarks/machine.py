@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import platform
@@ -27,6 +28,7 @@ def describe(threads: int) -> dict[str, Any]:
     asked = [command, "--version"] if command else ["true"]
     version = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.splitlines()
     return {
+        "date": datetime.date.today().isoformat(),
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
         "threads": threads,

@@ -74,6 +74,7 @@ class Outcome:
     title: str
     batch: int
     bar: float
+    bar_set_by: str
     flops: float
     data: str
     rows: int
@@ -120,7 +121,8 @@ def run(
     setup = {"workload": workload.as_json(), "folder": str(folder), "threads": threads}
     reference, said_by = _reference(workload, setup, threads, str(folder))
     outcome = Outcome(
-        workload.name, workload.title, workload.batch, workload.bar, flops(workload), data, rows, said_by, []
+        *(workload.name, workload.title, workload.batch, workload.bar, workload.bar_set_by),
+        *(flops(workload), data, rows, said_by, []),
     )
     with ExitStack() as stack:
         working: list[tuple[Entry, Worker]] = []

@@ -37,11 +37,11 @@ class Workload:
     optimizer, rate       "adam" or "sgd", and its learning rate
     loss                  "cross-entropy" of the last layer's softmax, or "squared-error"
     data                  "pictures" (60,000 rows of 784 pixels) or "xor" (60,000 rows of two bits)
-    bar                   how many times faster than the best peer Talweg has to be
+    bar                   how many times faster than the best peer Talweg has to be; `bar_set_by` was the best then
     check_steps           after how many steps all must agree with the float64 run, and
     tolerance             how far, relatively, the loss of the last of these steps may be from it
-    weight_tolerance      and how far the weights, relatively to the way that they went. One ReLU that opens a step sooner
-                          is already some 0.003 here, and Keras's form of Adam in float32 is exact to five digits only
+    weight_tolerance      and how far the weights, relatively to the way that they went. One ReLU that opens a step
+                          sooner is already some 0.003, and Keras's form of Adam in float32 is exact to five digits
     """
 
     name: str
@@ -50,6 +50,7 @@ class Workload:
     input_shape: Shape
     layers: tuple[Layer, ...]
     bar: float
+    bar_set_by: str = "PyTorch"
     optimizer: str = "adam"
     rate: float = 1e-3
     loss: str = "cross-entropy"
@@ -64,7 +65,7 @@ class Workload:
 
 def _mlp(name: str, units: tuple[int, ...], batch: int, bar: float) -> Workload:
     layers = (*(dense(u, "relu") for u in units), dense(10, "softmax"))
-    return Workload(name, "-".join(map(str, (784, *units, 10))), batch, (784,), layers, bar)
+    return Workload(name, "-".join(map(str, (784, *units, 10))), batch, (784,), layers, bar, "JAX, scan")
 
 
 W3 = (
@@ -89,11 +90,19 @@ TRAINED = {
         _mlp("W2", (200, 60), 64, 2.0),
         _mlp("W2b", (200, 60), 128, 1.6),
         Workload("W3", "conv 6, 12, 24 with BN; dense 200", 64, PICTURE, W3, 3.0, **LOOSE),
-        Workload("W4", "conv 32, pool, conv 64, pool", 128, PICTURE, W4, 3.0, check_steps=10, **LOOSE),
-        Workload("W5", "XOR 2-4-1, one example a step", 1, (2,), XOR, 500.0, "sgd", 0.5, "squared-error", "xor"),
+        Workload(
+            "W4", "conv 32, pool, conv 64, pool", 128, PICTURE, W4, 3.0, "Keras on TensorFlow", check_steps=10, **LOOSE
+        ),
+        Workload(
+            "W5", "XOR 2-4-1, one example a step", 1, (2,), XOR, 500.0, "PyTorch", "sgd", 0.5, "squared-error", "xor"
+        ),
     )
 }
-NEURON, NEURON_BAR = "W6", 30.0  # one neuron, 6 points, 500 epochs, the whole process: see whole_process.py
+NEURON, NEURON_BAR, NEURON_BAR_SET_BY = (
+    "W6",
+    30.0,
+    "Keras on TensorFlow",
+)  # one neuron, 6 points, 500 epochs, the whole process: see whole_process.py
 LIMIT_BAR, LIMITED = 1.5, ("W1", "W2", "W2b", "W3", "W4")  # at most so many times the hand-written C
 
 

@@ -5,7 +5,7 @@
     python scripts/sanitize.py thread                           # ThreadSanitizer
     python scripts/sanitize.py address tests/engines/test_native.py -k every_operation
 
-What follows the kind goes to pytest. Needs gcc or clang with its sanitizers. Exit code 3: this machine has none.
+What follows the kind goes to pytest: options, or other tests. Needs gcc or clang with its sanitizers. Exit code 3: this machine has none.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def main() -> int:
     if len(sys.argv) < 2 or sys.argv[1] not in FLAGS:
         print(__doc__)
         return 2
-    kind, tests = sys.argv[1], sys.argv[2:] or TESTS[sys.argv[1]]
+    kind, arguments = sys.argv[1], sys.argv[2:]
+    tests = arguments if any("tests/" in a for a in arguments) else [*TESTS[kind], *arguments]
     compiler = os.environ.get("CC", "cc")
     try:
         library = runtime(kind, compiler)

@@ -7,20 +7,20 @@ import math
 import numpy as np
 import pytest
 from benchmarks.rounds import Entry, Outcome, compare
-from benchmarks.table import aligned, bars, number, workload_table
+from benchmarks.table import MARKERS, aligned, bars, into_page, number, workload_table
 from benchmarks.whole_process import expected_prediction
 
 
 def outcome(**microseconds: list[float]) -> Outcome:
     names = {"talweg": "Talweg", "pytorch": "PyTorch", "scan": "JAX, scan", "c": "hand-written C"}
     entries = [Entry(names[key], microseconds=times, steps=10) for key, times in microseconds.items()]
-    return Outcome("W1", "784-20-10", 32, 5.0, 2e6, "MNIST", 60_000, "torch, float64", entries)
+    return Outcome("W1", "784-20-10", 32, 5.0, "PyTorch", 2e6, "MNIST", 60_000, "torch, float64", entries)
 
 
 def test_bars_are_judged_by_the_best_turns():
     met = bars(outcome(talweg=[20.0, 25.0], pytorch=[300.0, 290.0], scan=[130.0, 110.0], c=[14.0, 16.0]))
-    assert [(b["measured"], b["met"]) for b in met] == [(110 / 20, True), (20 / 14, True)]
-    assert "JAX, scan" in met[0]["bar"]
+    assert [(b["measured"], b["met"]) for b in met] == [(110 / 20, True), (290 / 20, True), (20 / 14, True)]
+    assert "best peer (JAX, scan)" in met[0]["bar"] and "set the bar (PyTorch)" in met[1]["bar"]
     missed = bars(outcome(talweg=[23.0], scan=[110.0], c=[14.0]))
     assert [b["met"] for b in missed] == [False, False]
 
@@ -70,3 +70,10 @@ def test_tables_are_aligned():
 
 def test_what_the_neuron_should_say():
     assert 18.9 < expected_prediction() < 19.0  # of y = 2x - 1 at 10, 500 steps on the way
+
+
+def test_a_page_keeps_all_but_what_was_measured_before():
+    page = f"# Speed\n\n{MARKERS[0]}\nold\n{MARKERS[1]}\n\nNotes\n"
+    once = into_page(page, ["new", ""])
+    assert once == f"# Speed\n\n{MARKERS[0]}\n\nnew\n\n{MARKERS[1]}\n\nNotes\n"
+    assert into_page(once, ["new", ""]) == once

@@ -219,9 +219,8 @@ def _kind(known: Any) -> str:
         texts = known[~numbers]
         listed = ", ".join(f"{shown(cell)} in row {row + 1}" for row, cell in list(texts.items())[:3])
         raise DataError(
-            f"column {known.name!r}: {int(numbers.sum())} cells are numbers and {len(texts)} are not "
-            f"({listed}). Correct "
-            "them, leave them empty (missing), or leave the column out with ignore=[…]."
+            f"column {known.name!r}: {int(numbers.sum())} cells are numbers and {len(texts)} are not ({listed}). "
+            "Correct them, leave them empty (missing), or leave the column out with ignore=[…]."
         )
     return CATEGORY
 
@@ -235,10 +234,8 @@ def _column(series: Any, max_categories: int, notes: list[str]) -> Column:
         if len(categories) > max_categories:
             raise DataError(
                 f"column {series.name!r}: {len(categories)} different texts (such as {categories[0]!r}) in "
-                f"{len(series)} rows "
-                f"are more than max_categories={max_categories}: a name, a date or free text? Leave it out "
-                "with "
-                f"ignore=[{series.name!r}], or raise max_categories."
+                f"{len(series)} rows are more than max_categories={max_categories}: a name, a date or free text? "
+                f"Leave it out with ignore=[{series.name!r}], or raise max_categories."
             )
         notes.append(
             f"Column {series.name!r} is a category with {len(categories)} values, one-hot encoded: "

@@ -35,8 +35,7 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> NDArray[np.f
     classes = int(num_classes) if num_classes else int(labels.max()) + 1
     if labels.size and not 0 <= labels.min() <= labels.max() < classes:
         raise DataError(
-            f"x: expected class numbers from 0 to {classes - 1}, but they go from {labels.min()} to "
-            f"{labels.max()}; "
+            f"x: expected class numbers from 0 to {classes - 1}, but they go from {labels.min()} to {labels.max()}; "
             "renumber them or raise num_classes"
         )
     one_hot = np.zeros((labels.size, classes))

@@ -173,8 +173,7 @@ def _encode_feature(name: str, value: Any) -> bytes:
     if array.dtype.kind in "iub" and not (array.dtype == np.uint64 and (array > np.uint64(2**63 - 1)).any()):
         return _field(3, _field(1, b"".join(_encode_varint(item % 2**64) for item in array.ravel().tolist())))
     raise DataError(
-        f"feature {name!r}: expected bytes, text, integers (64-bit) or floats, or lists of one of them, "
-        "but got "
+        f"feature {name!r}: expected bytes, text, integers (64-bit) or floats, or lists of one of them, but got "
         f"{type(value).__name__} ({array.dtype})"
     )
 

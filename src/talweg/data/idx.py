@@ -72,9 +72,8 @@ def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
     code = _CODES.get(array.dtype.newbyteorder(">").str.replace("|", ">"))
     if code is None or array.ndim > _MOST_AXES or any(size >= 2**32 for size in array.shape):
         raise DataError(
-            "array: IDX holds uint8, int8, int16, int32, float32 and float64 with sizes below 2**32, but "
-            "the "
-            f"array is {array.dtype} of shape {array.shape}; convert it with .astype"
+            "array: IDX holds uint8, int8, int16, int32, float32 and float64 with sizes below 2**32, but the array "
+            f"is {array.dtype} of shape {array.shape}; convert it with .astype"
         )
     header = struct.pack(f">HBB{array.ndim}I", 0, code, array.ndim, *array.shape)
     data = header + array.astype(_TYPES[code], copy=False).tobytes()

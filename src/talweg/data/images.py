@@ -152,8 +152,7 @@ def _check_same_size(files: list[Path], sizes: Iterable[tuple[int, int]]) -> Non
     if len(first) > 1:
         (a, file_a), (b, file_b) = list(first.items())[:2]
         raise DataError(
-            f"size: expected pictures of one size, but there are {len(first)} sizes: {file_a} is {a[0]} x "
-            f"{a[1]} and "
+            f"size: expected pictures of one size, but there are {len(first)} sizes: {file_a} is {a[0]} x {a[1]} and "
             f"{file_b} is {b[0]} x {b[1]} (height x width). Give size=(height, width) to resize them."
         )
 

@@ -71,9 +71,8 @@ def _array(path: Path, member: str, data: bytes) -> NDArray[Any]:
         raise corrupt(path, f"an array in NumPy's form under the name {member!r}", str(error)) from error
     if dtype.hasobject:
         raise DataError(
-            f"{path}: the array {member!r} holds Python objects ({dtype}), which are stored as pickles, "
-            "and a "
-            "pickle can run any program: Talweg never reads one. Save it as numbers or as text (dtype 'U')."
+            f"{path}: the array {member!r} holds Python objects ({dtype}), which are stored as pickles, and a pickle "
+            "can run any program: Talweg never reads one. Save it as numbers or as text (dtype 'U')."
         )
     body = data[stream.tell() :]
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(body):

@@ -65,9 +65,8 @@ def _limits(rule: Callable[..., Any], bounds: Bounds | Sequence[Bounds]) -> NDAr
     if limits.ndim != 2 or limits.shape[1] != 2 or columns not in (None, len(limits)):
         takes = "any number of columns" if columns is None else f"{columns} column(s)"
         raise UsageError(
-            f"bounds: the rule takes {takes}; expected (low, high) for all of them or one such pair for "
-            "each, "
-            f"but got {bounds!r}"
+            f"bounds: the rule takes {takes}; expected (low, high) for all of them or one such pair for each, but "
+            f"got {bounds!r}"
         )
     if not np.isfinite(limits).all() or not (limits[:, 0] < limits[:, 1]).all():
         raise UsageError(f"bounds: expected finite pairs with low < high, but got {bounds!r}")
@@ -98,8 +97,7 @@ def _apply(rule: Callable[..., Any], x: NDArray[np.float64]) -> NDArray[Any]:
             raise UsageError(f"rule: it failed for row {i}, inputs {row.tolist()}: {error!r}") from error
         if results[-1].shape != () or results[-1].dtype.kind not in "biuf":
             raise DataError(
-                f"rule: expected one number or truth value for a row, but for inputs {row.tolist()} it "
-                "returned "
+                f"rule: expected one number or truth value for a row, but for inputs {row.tolist()} it returned "
                 f"{results[-1].tolist()!r}"
             )
     y = np.array(results)  # one float among integers makes all of them floats: values, not classes

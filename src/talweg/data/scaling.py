@@ -67,8 +67,7 @@ class Scaling:
             raise DataError(f"config: expected what Scaling.to_config gives, but {error!r} came up") from error
         if not len(offset) == len(scale) == int(np.prod(shape)) or not np.isfinite(offset + scale).all() or 0 in scale:
             raise DataError(
-                f"config: a scaling of shape {shape} needs that many finite offsets and non-zero scales, "
-                "but has "
+                f"config: a scaling of shape {shape} needs that many finite offsets and non-zero scales, but has "
                 f"{len(offset)} and {len(scale)}"
             )
         return cls(method, shape, offset, scale)

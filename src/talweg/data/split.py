@@ -42,8 +42,7 @@ def train_test_split(
     validation = _rows_of("validation_size", validation_size, rows) if validation_size else 0
     if test + validation >= rows:
         raise UsageError(
-            f"test_size={test_size}, validation_size={validation_size}: they take {test + validation} of "
-            f"{rows} rows "
+            f"test_size={test_size}, validation_size={validation_size}: they take {test + validation} of {rows} rows "
             "and leave none for training; make them smaller"
         )
     labels = None
@@ -106,15 +105,13 @@ def _check_classes(labels: Any, parts: dict[str, int]) -> None:
             else ""
         )
         raise DataError(
-            f"stratify: each class needs at least {len(used)} rows, one for each part, but class "
-            f"{listed}{hint}. "
+            f"stratify: each class needs at least {len(used)} rows, one for each part, but class {listed}{hint}. "
             "Collect more, drop or merge such classes, or split without stratify."
         )
     for name, size in used.items():
         if size < len(classes):
             raise DataError(
-                f"stratify: the {name} part has {size} rows for {len(classes)} classes, so some would be "
-                "missing "
+                f"stratify: the {name} part has {size} rows for {len(classes)} classes, so some would be missing "
                 "from it; make it larger, or split without stratify"
             )
 

@@ -44,8 +44,7 @@ class Column:
         missing = series.isna().to_numpy()
         if missing.any() and (self.kind != NUMBER or self.fill is None):
             raise DataError(
-                f"column {self.name!r}: {int(missing.sum())} missing values, the first in {_row(missing)}; "
-                "this "
+                f"column {self.name!r}: {int(missing.sum())} missing values, the first in {_row(missing)}; this "
                 "model was trained without missing values there, so fill them or leave those rows out"
             )
         if self.kind == CATEGORY:
@@ -66,9 +65,8 @@ class Column:
         one_hot = cells.to_numpy(object)[:, None] == np.array(self.categories, object)
         if (unseen := ~one_hot.any(axis=1)).any():
             raise DataError(
-                f"column {self.name!r}: {_row(unseen)} holds {cells.iloc[int(unseen.argmax())]!r}, which "
-                "training never "
-                f"saw; the categories are: {', '.join(self.categories)}"
+                f"column {self.name!r}: {_row(unseen)} holds {cells.iloc[int(unseen.argmax())]!r}, which training "
+                f"never saw; the categories are: {', '.join(self.categories)}"
             )
         return one_hot.astype(np.float64)
 
@@ -106,9 +104,8 @@ class TableEncoding:
         absent = [c.name for c in self.columns if c.name not in frame.columns]
         if absent:
             raise DataError(
-                f"table: expected the columns that the model was trained on, but {_quoted(absent)} is not "
-                "there; "
-                f"the columns are {_quoted(frame.columns)}"
+                f"table: expected the columns that the model was trained on, but {_quoted(absent)} is not there; the "
+                f"columns are {_quoted(frame.columns)}"
             )
         parts = [column.encode(frame[column.name]) for column in self.columns]
         return np.concatenate(parts, axis=1).astype(np.float32)
@@ -191,8 +188,7 @@ def class_texts(series: Any, kind: str) -> Any:
         if (bad := ~(np.isfinite(numbers) & (numbers == np.floor(numbers)))).any():
             cell = series.iloc[int(bad.argmax())]
             raise DataError(
-                f"target {series.name!r}: expected classes (text or whole numbers), but {_row(bad)} holds "
-                f"{cell!r}; "
+                f"target {series.name!r}: expected classes (text or whole numbers), but {_row(bad)} holds {cell!r}; "
                 "task='regression' predicts numbers"
             )
         return series.map(lambda cell: str(int(float(cell))))

@@ -16,6 +16,7 @@ from talweg.graph.tensor import BATCH, Dim, Tensor, broadcast_to, constant
 
 
 def square(x: Tensor) -> Tensor:
+    """x · x."""
     return x * x
 
 
@@ -71,10 +72,12 @@ def clip(x: Tensor, low: float, high: float) -> Tensor:
 
 
 def zeros_like(x: Tensor) -> Tensor:
+    """Float zeros in the shape of `x`."""
     return broadcast_to(constant(0.0), x.shape)
 
 
 def ones_like(x: Tensor) -> Tensor:
+    """Float ones in the shape of `x`."""
     return broadcast_to(constant(1.0), x.shape)
 
 

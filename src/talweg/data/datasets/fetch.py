@@ -99,8 +99,7 @@ def _in_talweg_data(data: RemoteSet, tried: list[str]) -> list[bytearray] | None
         except CorruptFileError as error:
             if folder != root:
                 raise CorruptFileError(
-                    f"{error} Or unset TALWEG_DATA to have {data.title} downloaded; data of your own is "
-                    "read with "
+                    f"{error} Or unset TALWEG_DATA to have {data.title} downloaded; data of your own is read with "
                     "talweg.data.read_idx."
                 ) from error
             tried.append(str(error))
@@ -150,9 +149,8 @@ def _downloaded(data: RemoteSet, tried: list[str]) -> list[bytearray]:
             listed = "\n  - ".join(tried)
             raise DataError(
                 f"{data.title} was found nowhere and could not be downloaded:\n  - {listed}\n"
-                f"Get its four files ({', '.join(f.name + '.gz' for f in data.files)}) by other means, put "
-                "them into a "
-                f"folder {data.folders[0]!r}, and set TALWEG_DATA to the folder that holds it."
+                f"Get its four files ({', '.join(f.name + '.gz' for f in data.files)}) by other means, put them into "
+                f"a folder {data.folders[0]!r}, and set TALWEG_DATA to the folder that holds it."
             )
         try:
             _fetch(addresses[0] + file.name + ".gz", folder, file)

@@ -67,8 +67,7 @@ class Dataset:
         """What ``generator(*args)`` yields; it is called anew for each pass."""
         if not callable(generator):
             raise UsageError(
-                "generator: expected a function that returns an iterator, since each epoch needs a fresh "
-                "one, but "
+                "generator: expected a function that returns an iterator, since each epoch needs a fresh one, but "
                 f"got {type(generator).__name__}; give the generator function itself, or lambda: …"
             )
         return Dataset(lambda peek: (convert(value) for value in generator(*args)), UNKNOWN)

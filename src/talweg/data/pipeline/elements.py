@@ -91,8 +91,7 @@ def _stack_leaf(*values: Any) -> Any:
         shapes = [np.shape(value) for value in values]
         other = next((i for i, shape in enumerate(shapes) if shape != shapes[0]), 0)
         raise ShapeError(
-            f"batch: expected elements of one shape, but the first of the batch has shape {shapes[0]} and "
-            "number "
+            f"batch: expected elements of one shape, but the first of the batch has shape {shapes[0]} and number "
             f"{other} has {shapes[other]}; give them one shape with map before batch"
         ) from None
 

@@ -51,7 +51,7 @@ static inline float t_expm1(float x)
     float q = t_reduced_exp(clamp(x, -18.0f, 89.0f), &k);
     int32_t a = k >> 1, b = k - a;
     float y = (q * two_to(a) + (two_to(a) - two_to(-b))) * two_to(b);
-    return x != x || x == 0.0f ? x : y;
+    return (x != x) | (x == 0.0f) ? x : y;
 }
 
 /* ln(2^n (1 + f)), |f| <= 1/3: f - f^2 / 2 + f^3 p(f) + n ln 2. */
@@ -95,23 +95,31 @@ static inline float t_log1p(float x)
     float y = t_log_of_parts(f, (float)(i >> 23));
     y = u == 0.0f ? -__builtin_inff() : y;
     y = x < -1.0f ? __builtin_nanf("") : y;
-    return x != x || x == __builtin_inff() || x == 0.0f ? x : y;
+    return (x != x) | (x == __builtin_inff()) | (x == 0.0f) ? x : y;
 }
 
-/* tanh |x| = E / (E + 2), E = e^(2|x|) - 1. */
+/* tanh |x| = 1 - 2 / (e^(2 |x|) + 1) from 0.625 on, which is 1 from 9.2 on; below, a + a^3 p(a^2). */
 static inline float t_tanh(float x)
 {
+    float a = clamp(__builtin_fabsf(x), 0.0f, 9.2f), z = a * a;
     int32_t k;
-    float q = t_reduced_exp(2.0f * clamp(__builtin_fabsf(x), 0.0f, 9.2f), &k), s = two_to(k);
-    float e = q * s + (s - 1.0f);
-    return x != x ? x : with_sign_of(e / (e + 2.0f), x);
+    float q = t_reduced_exp(2.0f * a, &k), s = two_to(k);
+    float far = 1.0f - 2.0f / (q * s + (s + 1.0f));
+    float p = -5.69229666e-03f;
+    p = p * z + 2.06281673e-02f;
+    p = p * z - 5.37365153e-02f;
+    p = p * z + 1.33314058e-01f;
+    p = p * z - 3.33332807e-01f;
+    float near = p * z * a + a;
+    return x != x ? x : with_sign_of(a < 0.625f ? near : far, x);
 }
 
-/* 1 / (1 + e^-x), with e^-|x| = z, which cannot overflow: z / (1 + z) for x < 0. */
+/* 1 / (1 + e^-x), with e^-|x| = z, which cannot overflow: z / (1 + z) for x < 0. What rounding 1 + z loses is put back. */
 static inline float t_sigmoid(float x)
 {
-    float z = t_exp(-__builtin_fabsf(x));
-    return (x >= 0.0f ? 1.0f : z) / (1.0f + z);
+    float z = t_exp(-__builtin_fabsf(x)), w = 1.0f + z, lost = z - (w - 1.0f);
+    float y = (x >= 0.0f ? 1.0f : z) / w;
+    return y - y * lost;
 }
 
 /* erf |x| = a + a p(a^2) below 0.921875, 1 - e^-p(a) above, 1 from 3.92 on. */
@@ -184,11 +192,10 @@ static inline float t_general_power(float a, float b)
     l = m == 0.0f ? -__builtin_inf() : l;
     l = m == inf ? __builtin_inf() : l;
     double t = b * l;
-    t = t > -160.0 ? t : -160.0;
-    t = t < 130.0 ? t : 130.0;
+    double within = __builtin_fabs(t) < 200.0 ? t : 0.0;
     bits64 u, v;
-    u.f = t + 0x1.8p52;
-    double g = t - (u.f - 0x1.8p52);
+    u.f = within + 0x1.8p52;
+    double g = within - (u.f - 0x1.8p52);
     v.i = (int64_t)((uint64_t)(u.i + 1023) << 52);
     double p = 1.5594070790846157e-05;
     p = p * g + 1.5474782300624307e-04;
@@ -198,21 +205,25 @@ static inline float t_general_power(float a, float b)
     p = p * g + 2.4022651202631526e-01;
     p = p * g + 6.9314718206279535e-01;
     p = p * g + 9.9999999996168232e-01;
-    float y = (float)(p * v.f);
-    y = m == 1.0f ? 1.0f : y;
-    float whole = clamp(b, -16777216.0f, 16777216.0f); /* beyond, every number is even */
-    int32_t k = (int32_t)whole;
-    int is_whole = (float)k == whole;
-    y = is_whole && k & 1 ? with_sign_of(y, a) : y;
-    y = a < 0.0f && m != inf && !is_whole ? __builtin_nanf("") : y;
-    y = a != a || b != b ? a + b : y;
-    return a == 1.0f || b == 0.0f ? 1.0f : y;
+    p = p * v.f;
+    p = t >= 200.0 ? __builtin_inf() : p;
+    p = t <= -200.0 ? 0.0 : p;
+    float y = (float)p, whole = __builtin_fabsf(b) < 16777216.0f ? b : 0.0f; /* beyond, every number is even */
+    int32_t k = (int32_t)whole, is_whole = -((float)k == whole);
+    y = from_bits(to_bits(y) | (to_bits(a) & is_whole & (int32_t)((uint32_t)k << 31))); /* the sign of a where b is odd */
+    y = (a < 0.0f) & (m != inf) & !is_whole ? __builtin_nanf("") : y;
+    y = (a != a) | (b != b) ? a + b : y;
+    return (a == 1.0f) | (b == 0.0f) ? 1.0f : y;
 }
 static inline float t_power(float a, float b)
 {
-    float root = __builtin_sqrtf(a) + 0.0f; /* -0 to the power 0.5 is +0 */
-    root = a == -__builtin_inff() ? -a : root;
-    return b == 2.0f ? a * a : b == 0.5f ? root : b == 1.0f ? a : b == -1.0f ? 1.0f / a : t_general_power(a, b);
+    if (__builtin_constant_p(b)) { /* written in the model, as in x^2: nothing of this is left in the loop */
+        if (b == 2.0f) return a * a;
+        if (b == 1.0f) return a;
+        if (b == -1.0f) return 1.0f / a;
+        if (b == 0.5f) return a == -__builtin_inff() ? -a : __builtin_sqrtf(a) + 0.0f; /* -0 gives +0 */
+    }
+    return t_general_power(a, b);
 }
 """
 

@@ -171,16 +171,20 @@ where_ = operation(
 
 
 def maximum(a: TensorLike, b: TensorLike) -> Tensor:
+    """The larger of the two, element by element; numbers will do, and shapes are broadcast."""
     return elementwise("maximum", a, b)
 
 
 def minimum(a: TensorLike, b: TensorLike) -> Tensor:
+    """The smaller of the two, element by element."""
     return elementwise("minimum", a, b)
 
 
 def equal(a: TensorLike, b: TensorLike) -> Tensor:
+    """Whether the two are equal, element by element: a `bool` tensor."""
     return elementwise("equal", a, b)
 
 
 def where(condition: Tensor, a: TensorLike, b: TensorLike) -> Tensor:
+    """`a` where the `bool` tensor `condition` holds, else `b`, element by element."""
     return elementwise("where", condition, a, b)
