@@ -5,7 +5,8 @@
     python scripts/sanitize.py thread                           # ThreadSanitizer
     python scripts/sanitize.py address tests/engines/test_native.py -k every_operation
 
-What follows the kind goes to pytest: options, or other tests. Needs gcc or clang with its sanitizers. Exit code 3: this machine has none.
+What follows the kind goes to pytest: options, or other tests. Needs gcc or clang with its sanitizers. Exit code 3:
+this machine has none.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ FLAGS = {
     "address": "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g1",
     "thread": "-fsanitize=thread -g1",
 }
-RUNTIMES = {"address": ("libasan.so", "libclang_rt.asan-x86_64.so"), "thread": ("libtsan.so", "libclang_rt.tsan-x86_64.so")}
+RUNTIMES = {
+    "address": ("libasan.so", "libclang_rt.asan-x86_64.so"),
+    "thread": ("libtsan.so", "libclang_rt.tsan-x86_64.so"),
+}
 TESTS = {
     "address": ["tests/engines/test_native.py"],
     "thread": ["tests/engines/test_threads.py", "-k", "not fork"],  # ThreadSanitizer has no threads after a fork

@@ -125,7 +125,9 @@ def test_an_object_of_another_user_is_not_loaded(folder: Path) -> None:
 @needs_compiler
 @needs_posix
 @pytest.mark.parametrize("what", ["a file", "a link", "writable"])
-def test_a_folder_that_will_not_do_is_said_once_and_a_temporary_one_used(folder: Path, what: str, tmp_path: Path) -> None:
+def test_a_folder_that_will_not_do_is_said_once_and_a_temporary_one_used(
+    folder: Path, what: str, tmp_path: Path
+) -> None:
     folder.parent.mkdir(parents=True)
     if what == "a file":
         folder.write_text("")

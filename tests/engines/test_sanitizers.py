@@ -18,7 +18,7 @@ NOT_HERE = 3  # what the script answers where there is no sanitizer
 @pytest.mark.parametrize(
     ("kind", "tests"),
     [
-        ("address", ["tests/engines/test_native.py", "-k", "a_fit_agrees and adam or nan_and_infinity"]),
+        ("address", ["tests/engines/test_native.py", "-k", "a_fit_agrees and adagrad or nan_and_infinity"]),
         ("thread", ["tests/engines/test_threads.py", "-k", "barriers and 50"]),
     ],
 )

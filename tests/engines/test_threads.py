@@ -161,7 +161,17 @@ def test_barriers_and_calls_lose_no_one(waiting: str, spins: int, tmp_path: Path
     rng = np.random.default_rng(0)
     for threads in [1, 2, 3, 2, 5, 1, 7, *rng.integers(1, 8, 150)]:
         rows = int(rng.integers(1, steps))
-        run(cells.ctypes.data_as(ctypes.c_void_p), None, None, *map(ctypes.c_int64, (rows, 1)), None, None, None, int(threads), spins)
+        run(
+            cells.ctypes.data_as(ctypes.c_void_p),
+            None,
+            None,
+            *map(ctypes.c_int64, (rows, 1)),
+            None,
+            None,
+            None,
+            int(threads),
+            spins,
+        )
         expected[:threads, 0] += rows
         # Threads that were in fewer calls have counted less; a call compares equals only.
         cells[:64], expected[:64] = cells[:64] - expected[:64], 0

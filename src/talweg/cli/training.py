@@ -150,37 +150,16 @@ def train(
         return f"Interrupted. What was trained is kept. {_go_on(str(running[0].folder.path))}"
 
     with reporting(output, how_to_go_on):
+        reading = {"missing": missing, "ignore": ignore, "separator": separator, "size": size}
+        training = {"model": model, "batch_size": batch_size, "optimizer": optimizer, "learning_rate": learning_rate}
+        training |= {"seed": seed, "engine": engine}
         if resume is not None:
-            others = {
-                **{
-                    "DATA": data,
-                    "--model": model,
-                    "--batch-size": batch_size,
-                    "--optimizer": optimizer,
-                    "--seed": seed,
-                },
-                **{
-                    "--learning-rate": learning_rate,
-                    "--engine": engine,
-                    "--target": target,
-                    "--task": task,
-                    "--out": out,
-                },
-                **{"--missing": missing, "--ignore": ignore, "--separator": separator, "--size": size},
-            }
-            experiment = _resumed(resume, epochs, threads, [name for name, value in others.items() if value is not None])
+            others = {"DATA": data, "target": target, "task": task, "out": out} | reading | training
+            given = [name for name, value in others.items() if value is not None]
+            experiment = _resumed(resume, epochs, threads, [_as_typed(name) for name in given])
         else:
-            experiment = _begun(
-                _wishes(
-                    data,
-                    target,
-                    task,
-                    {"missing": missing, "ignore": ignore, "separator": separator, "size": size},
-                    {"model": model, "epochs": epochs, "batch_size": batch_size, "optimizer": optimizer}
-                    | {"learning_rate": learning_rate, "seed": seed, "engine": engine, "threads": threads},
-                ),
-                out,
-            )
+            training |= {"epochs": epochs, "threads": threads}
+            experiment = _begun(_wishes(data, target, task, reading, training), out)
         running.append(experiment)
         try:
             _run(experiment, output)
@@ -189,6 +168,11 @@ def train(
 
 
 train.__doc__ = f"{train.__doc__}\n\n{EXAMPLES}"
+
+
+def _as_typed(name: str) -> str:
+    """An argument as it stands on a command line."""
+    return name if name == "DATA" else "--" + name.replace("_", "-")
 
 
 def _wishes(
@@ -232,7 +216,8 @@ def _resumed(run: Path, epochs: int | None, threads: int | None, others: list[st
 
     if others:
         raise UsageError(
-            f"--resume goes on as the run began; only --epochs and --threads may be given with it, not {', '.join(others)}"
+            "--resume goes on as the run began; only --epochs and --threads may be given with it, not "
+            f"{', '.join(others)}"
         )
     return Experiment.resume(run, epochs, threads)
 

@@ -90,8 +90,8 @@ class Model(Layered):
         `weighted_metrics`, not in `metrics`, as in Keras. engine: "auto", "native", "reference", or an `Engine`.
         precision: float32 or float64. `run_eagerly`, `steps_per_execution`, `jit_compile` and `auto_scale_loss` are
         taken for Keras's sake and change nothing: a model is always compiled, as one program. `loss_weights` may only
-        be 1, for there is one loss. Raises `UnknownNameError` for a name that is in no table, `UsageError` for what cannot
-        be meant.
+        be 1, for there is one loss. Raises `UnknownNameError` for a name that is in no table, `UsageError` for what
+        cannot be meant.
         """
         if any(weight != 1 for weight in listed(loss_weights)):
             raise UsageError(

@@ -210,7 +210,7 @@ def trim() -> None:
 
 
 def clear() -> tuple[int, int]:
-    """Removes everything; answers how many objects there were, and their bytes. Processes that use one go on with it."""
+    """Removes everything; answers how many objects there were, and their bytes. Who uses one goes on with it."""
     gone = entries()
     for path in cache_folder().iterdir():
         _remove(path) if path.is_dir() else path.unlink(missing_ok=True)

@@ -74,30 +74,32 @@ def _quota_v1(folder: Path) -> float:
 
 # ── who is at work in this process ────────────────────────────────────────────────────────────────────────
 
-_busy = 0
-_lock = threading.Lock()
 _cores = functools.cache(usable_cores)
+
+
+class _Crowd:
+    """How many threads are busy, those of all models together."""
+
+    def __init__(self) -> None:
+        self.busy = 0
+        self.lock = threading.Lock()
+
+
+_crowd = _Crowd()
 
 
 @contextmanager
 def at_work(threads: int) -> Iterator[int]:
-    """Counts `threads` as busy for the time of a call; answers how long each of its waits may spin."""
-    global _busy
-    with _lock:
-        _busy += threads
-        crowded = _busy > _cores()
+    """Counts `threads` as busy for the time of a call; answers how often each of its waits may look."""
+    with _crowd.lock:
+        _crowd.busy += threads
+        crowded = _crowd.busy > _cores()
     try:
         yield SPINS_IN_A_CROWD if crowded else SPINS
     finally:
-        with _lock:
-            _busy -= threads
+        with _crowd.lock:
+            _crowd.busy -= threads
 
 
-def _alone_again() -> None:
-    """In the child of a fork: the parent's other threads are not in it."""
-    global _busy, _lock
-    _busy, _lock = 0, threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_alone_again)
+if hasattr(os, "register_at_fork"):  # in the child of a fork, the parent's other threads are not there
+    os.register_at_fork(after_in_child=_crowd.__init__)  # type: ignore[misc]

@@ -6,21 +6,26 @@ argument is NaN the result is; infinities give what NumPy gives.
 
 from __future__ import annotations
 
+INLINED = r"""
+/* Put into the loop that calls it, whatever the compiler thinks of its length: a call keeps a loop from vectors. */
+#define inlined static inline __attribute__((always_inline))
+"""
+
 FLOAT32 = r"""
 typedef union { float f; int32_t i; } bits32;
 typedef union { double f; int64_t i; } bits64;
-static inline float from_bits(int32_t i) { bits32 u; u.i = i; return u.f; }
-static inline int32_t to_bits(float f) { bits32 u; u.f = f; return u.i; }
-static inline float clamp(float x, float low, float high) /* NaN becomes `low`: an int can be made of the result */
+inlined float from_bits(int32_t i) { bits32 u; u.i = i; return u.f; }
+inlined int32_t to_bits(float f) { bits32 u; u.f = f; return u.i; }
+inlined float clamp(float x, float low, float high) /* NaN becomes `low`: an int can be made of the result */
 {
     float y = x > low ? x : low;
     return y < high ? y : high;
 }
-static inline float with_sign_of(float y, float x) { return from_bits(to_bits(y) | (to_bits(x) & INT32_MIN)); }
-static inline float two_to(int32_t k) { return from_bits((k + 127) << 23); } /* -127 < k < 128 */
+inlined float with_sign_of(float y, float x) { return from_bits(to_bits(y) | (to_bits(x) & INT32_MIN)); }
+inlined float two_to(int32_t k) { return from_bits((k + 127) << 23); } /* -127 < k < 128 */
 
 /* x = k ln 2 + r, |r| <= ln 2 / 2; returns e^r - 1 = r + r^2 p(r). */
-static inline float t_reduced_exp(float x, int32_t *k)
+inlined float t_reduced_exp(float x, int32_t *k)
 {
     float n = (x * 1.44269504088896341f + 12582912.0f) - 12582912.0f; /* the nearest integer: 12582912 = 1.5 2^23 */
     float r = x - n * 0.693359375f; /* ln 2 in two parts, the first so short that the product is exact */
@@ -35,7 +40,7 @@ static inline float t_reduced_exp(float x, int32_t *k)
 }
 
 /* e^x = 2^k (q + 1), 2^k in two halves so that the largest and the denormal results come out right. */
-static inline float t_exp(float x)
+inlined float t_exp(float x)
 {
     int32_t k;
     float q = t_reduced_exp(clamp(x, -104.0f, 89.0f), &k);
@@ -45,7 +50,7 @@ static inline float t_exp(float x)
 }
 
 /* e^x - 1 = 2^k (q + 1 - 2^-k), as 2^b (2^a q + (2^a - 2^-b)): at k = 128, 2^k is not a number but the result is. */
-static inline float t_expm1(float x)
+inlined float t_expm1(float x)
 {
     int32_t k;
     float q = t_reduced_exp(clamp(x, -18.0f, 89.0f), &k);
@@ -55,7 +60,7 @@ static inline float t_expm1(float x)
 }
 
 /* ln(2^n (1 + f)), |f| <= 1/3: f - f^2 / 2 + f^3 p(f) + n ln 2. */
-static inline float t_log_of_parts(float f, float n)
+inlined float t_log_of_parts(float f, float n)
 {
     float p = 1.17265269e-01f;
     p = p * f - 1.28821731e-01f;
@@ -73,7 +78,7 @@ static inline float t_log_of_parts(float f, float n)
 }
 
 /* ln x: x = 2^n m with m in [2/3, 4/3). */
-static inline float t_log(float x)
+inlined float t_log(float x)
 {
     int is_small = x < 1.17549435e-38f;
     int32_t i = to_bits(is_small ? x * 8388608.0f : x) - 0x3f2aaaab;
@@ -86,7 +91,7 @@ static inline float t_log(float x)
 }
 
 /* ln(1 + x): the rounded sum u = 2^n m; what the rounding lost is added to m - 1. */
-static inline float t_log1p(float x)
+inlined float t_log1p(float x)
 {
     float u = 1.0f + x, lost = x - (u - 1.0f);
     int32_t i = to_bits(u) - 0x3f2aaaab, e = i & (int32_t)0xff800000;
@@ -99,7 +104,7 @@ static inline float t_log1p(float x)
 }
 
 /* tanh |x| = 1 - 2 / (e^(2 |x|) + 1) from 0.625 on, which is 1 from 9.2 on; below, a + a^3 p(a^2). */
-static inline float t_tanh(float x)
+inlined float t_tanh(float x)
 {
     float a = clamp(__builtin_fabsf(x), 0.0f, 9.2f), z = a * a;
     int32_t k;
@@ -115,7 +120,7 @@ static inline float t_tanh(float x)
 }
 
 /* 1 / (1 + e^-x), with e^-|x| = z, which cannot overflow: z / (1 + z) for x < 0. What rounding 1 + z loses is put back. */
-static inline float t_sigmoid(float x)
+inlined float t_sigmoid(float x)
 {
     float z = t_exp(-__builtin_fabsf(x)), w = 1.0f + z, lost = z - (w - 1.0f);
     float y = (x >= 0.0f ? 1.0f : z) / w;
@@ -123,7 +128,7 @@ static inline float t_sigmoid(float x)
 }
 
 /* erf |x| = a + a p(a^2) below 0.921875, 1 - e^-p(a) above, 1 from 3.92 on. */
-static inline float t_erf(float x)
+inlined float t_erf(float x)
 {
     float a = clamp(__builtin_fabsf(x), 0.0f, 3.92f), z = a * a;
     float p = -5.99450548e-04f;
@@ -146,16 +151,37 @@ static inline float t_erf(float x)
     return x != x ? x : with_sign_of(a < 0.921875f ? near : far, x);
 }
 
-/* sin(x + ahead pi / 2). x = k pi / 2 + r in double precision: 3 parts of pi / 2, so that products are exact. */
-static inline float t_sine(float x, int32_t ahead)
+/* |x| = M 2^e from 2^26 on: M 2 / pi modulo 4 in whole numbers, from the 64 bits of 2 / pi that matter for this e (Payne
+   and Hanek, 1983). Returns r, good to 3e-9 and no closer, and k modulo 4, of |x| = k pi / 2 + r. */
+inlined float t_far_reduced(int32_t bits, int32_t *k)
 {
-    float finite = __builtin_fabsf(x) <= 2.0e8f ? x : 0.0f;
-    double d = finite, n = (d * 0x1.45f306dc9c883p-1 + 0x1.8p52) - 0x1.8p52;
-    double e = d - n * 0x1.921fb50000000p+0;
-    e = e - n * 0x1.110b460000000p-26;
-    e = e - n * 0x1.1a62633145c06p-54;
-    int32_t k = (int32_t)n + ahead;
-    float r = (float)e, z = r * r;
+    uint32_t m = ((uint32_t)bits & 0x007fffffu) | 0x00800000u, skipped = (((uint32_t)bits >> 23) & 0xffu) - 152u;
+    uint32_t by = skipped & 31u, word = skipped >> 5;
+    uint32_t w0 = word == 0 ? 0xa2f9836eu : word == 1 ? 0x4e441529u : word == 2 ? 0xfc2757d1u : 0xf534ddc0u;
+    uint32_t w1 = word == 0 ? 0x4e441529u : word == 1 ? 0xfc2757d1u : word == 2 ? 0xf534ddc0u : 0xdb629599u;
+    uint32_t w2 = word == 0 ? 0xfc2757d1u : word == 1 ? 0xf534ddc0u : word == 2 ? 0xdb629599u : 0x3c439041u;
+    w0 = w0 << by | w1 >> 1 >> (31u - by);
+    w1 = w1 << by | w2 >> 1 >> (31u - by);
+    uint32_t turns = m * w0 + (uint32_t)((uint64_t)m * w1 >> 32); /* in 2^-30 quarters */
+    uint32_t nearest = (turns + 0x20000000u) >> 30;
+    *k = (int32_t)nearest;
+    return (float)(int32_t)(turns - (nearest << 30)) * 1.46291807926716e-09f; /* pi / 2 2^-30 */
+}
+
+/* sin(x + ahead pi / 2). x = k pi / 2 + r in double precision: 3 parts of pi / 2, so that products are exact. */
+inlined float t_sine(float x, int32_t ahead)
+{
+    int is_near = __builtin_fabsf(x) < 67108864.0f;
+    double d = is_near ? x : 0.0f, n = (d * 0x1.45f306dc9c883p-1 + 0x1.8p52) - 0x1.8p52;
+    d = d - n * 0x1.921fb50000000p+0;
+    d = d - n * 0x1.110b460000000p-26;
+    d = d - n * 0x1.1a62633145c06p-54;
+    int32_t k, far_k, negative = to_bits(x) >> 31;
+    float r = (float)d, far = t_far_reduced(to_bits(x), &far_k);
+    k = is_near ? (int32_t)n : (far_k ^ negative) - negative;
+    r = is_near ? r : from_bits(to_bits(far) ^ (negative & INT32_MIN));
+    k = k + ahead;
+    float z = r * r;
     float p = -1.95182904e-04f;
     p = p * z + 8.33218917e-03f;
     p = p * z - 1.66666552e-01f;
@@ -169,15 +195,15 @@ static inline float t_sine(float x, int32_t ahead)
     y = from_bits(to_bits(y) ^ (int32_t)((uint32_t)(k & 2) << 30));
     return x - x == 0.0f ? y : x - x;
 }
-static inline float t_sin(float x) { return t_sine(x, 0); }
-static inline float t_cos(float x) { return t_sine(x, 1); }
+inlined float t_sin(float x) { return t_sine(x, 0); }
+inlined float t_cos(float x) { return t_sine(x, 1); }
 
-static inline float t_abs(float x) { return __builtin_fabsf(x); }
-static inline float t_sqrt(float x) { return __builtin_sqrtf(x); }
-static inline float t_floor(float x) { return __builtin_floorf(x); }
+inlined float t_abs(float x) { return __builtin_fabsf(x); }
+inlined float t_sqrt(float x) { return __builtin_sqrtf(x); }
+inlined float t_floor(float x) { return __builtin_floorf(x); }
 
 /* |a|^b = 2^(b log2 |a|) in double precision; then the sign, and the cases that C and NumPy list. */
-static inline float t_general_power(float a, float b)
+inlined float t_general_power(float a, float b)
 {
     float m = __builtin_fabsf(a), inf = __builtin_inff();
     int is_small = m < 1.17549435e-38f;
@@ -208,14 +234,17 @@ static inline float t_general_power(float a, float b)
     p = p * v.f;
     p = t >= 200.0 ? __builtin_inf() : p;
     p = t <= -200.0 ? 0.0 : p;
-    float y = (float)p, whole = __builtin_fabsf(b) < 16777216.0f ? b : 0.0f; /* beyond, every number is even */
-    int32_t k = (int32_t)whole, is_whole = -((float)k == whole);
-    y = from_bits(to_bits(y) | (to_bits(a) & is_whole & (int32_t)((uint32_t)k << 31))); /* the sign of a where b is odd */
-    y = (a < 0.0f) & (m != inf) & !is_whole ? __builtin_nanf("") : y;
+    float y = (float)p;
+    double small = __builtin_fabsf(b) < 16777216.0f ? b : 0.0f; /* beyond, every number is even */
+    u.f = small + 0x1.8p52;
+    int32_t k = (int32_t)u.i, is_whole = -(u.f - 0x1.8p52 == small);
+    int32_t sign = to_bits(a) & is_whole & (int32_t)((uint32_t)k << 31); /* that of a where b is odd */
+    int32_t wrong = -((a < 0.0f) & (m != inf)) & ~is_whole & 0x7fc00000; /* NaN for a root of a negative number */
+    y = from_bits(to_bits(y) | sign | wrong); /* bits, not branches: gcc 12 would join branches that it cannot undo */
     y = (a != a) | (b != b) ? a + b : y;
     return (a == 1.0f) | (b == 0.0f) ? 1.0f : y;
 }
-static inline float t_power(float a, float b)
+inlined float t_power(float a, float b)
 {
     if (__builtin_constant_p(b)) { /* written in the model, as in x^2: nothing of this is left in the loop */
         if (b == 2.0f) return a * a;
@@ -228,34 +257,34 @@ static inline float t_power(float a, float b)
 """
 
 FLOAT64 = r"""
-static inline double t_exp(double x) { return __builtin_exp(x); }
-static inline double t_expm1(double x) { return __builtin_expm1(x); }
-static inline double t_log(double x) { return __builtin_log(x); }
-static inline double t_log1p(double x) { return __builtin_log1p(x); }
-static inline double t_tanh(double x) { return __builtin_tanh(x); }
-static inline double t_sigmoid(double x)
+inlined double t_exp(double x) { return __builtin_exp(x); }
+inlined double t_expm1(double x) { return __builtin_expm1(x); }
+inlined double t_log(double x) { return __builtin_log(x); }
+inlined double t_log1p(double x) { return __builtin_log1p(x); }
+inlined double t_tanh(double x) { return __builtin_tanh(x); }
+inlined double t_sigmoid(double x)
 {
     double z = __builtin_exp(-__builtin_fabs(x));
     return (x >= 0.0 ? 1.0 : (x != x ? x : z)) / (1.0 + z);
 }
-static inline double t_abs(double x) { return __builtin_fabs(x); }
-static inline double t_sqrt(double x) { return __builtin_sqrt(x); }
-static inline double t_floor(double x) { return __builtin_floor(x); }
-static inline double t_sin(double x) { return __builtin_sin(x); }
-static inline double t_cos(double x) { return __builtin_cos(x); }
-static inline double t_erf(double x) { return __builtin_erf(x); }
-static inline double t_power(double a, double b) { return __builtin_pow(a, b); }
+inlined double t_abs(double x) { return __builtin_fabs(x); }
+inlined double t_sqrt(double x) { return __builtin_sqrt(x); }
+inlined double t_floor(double x) { return __builtin_floor(x); }
+inlined double t_sin(double x) { return __builtin_sin(x); }
+inlined double t_cos(double x) { return __builtin_cos(x); }
+inlined double t_erf(double x) { return __builtin_erf(x); }
+inlined double t_power(double a, double b) { return __builtin_pow(a, b); }
 """
 
 COMMON = r"""
 /* Orderings that let NaN through, as NumPy's do. */
-static inline real t_max(real a, real b) { real m = a > b ? a : b; return a != a ? a : m; }
-static inline real t_min(real a, real b) { real m = a < b ? a : b; return a != a ? a : m; }
-static inline real t_sign(real a) { return a != a ? a : (real)((a > 0) - (a < 0)); }
+inlined real t_max(real a, real b) { real m = a > b ? a : b; return a != a ? a : m; }
+inlined real t_min(real a, real b) { real m = a < b ? a : b; return a != a ? a : m; }
+inlined real t_sign(real a) { return a != a ? a : (real)((a > 0) - (a < 0)); }
 
 /* Threefry-2x32, 20 rounds (Salmon et al., 2011). */
 #define ROUND(turn) x0 += x1; x1 = (x1 << turn | x1 >> (32 - turn)) ^ x0;
-static inline void t_threefry(uint32_t k0, uint32_t k1, uint32_t x0, uint32_t x1, uint32_t *y0, uint32_t *y1)
+inlined void t_threefry(uint32_t k0, uint32_t k1, uint32_t x0, uint32_t x1, uint32_t *y0, uint32_t *y1)
 {
     uint32_t k2 = k0 ^ k1 ^ 0x1bd11bdau;
     x0 += k0; x1 += k1;
@@ -268,9 +297,9 @@ static inline void t_threefry(uint32_t k0, uint32_t k1, uint32_t x0, uint32_t x1
 }
 #undef ROUND
 /* 32 random bits as a number in [0, 1): the 24 high ones. */
-static inline real t_unit(uint32_t bits) { return (real)(int32_t)(bits >> 8) * (real)5.9604644775390625e-8; }
+inlined real t_unit(uint32_t bits) { return (real)(int32_t)(bits >> 8) * (real)5.9604644775390625e-8; }
 /* Element p of a stream, in [0, 1): word p mod 2 of block p / 2. */
-static inline real t_uniform(uint32_t k0, uint32_t k1, uint32_t p)
+inlined real t_uniform(uint32_t k0, uint32_t k1, uint32_t p)
 {
     uint32_t a, b;
     t_threefry(k0, k1, p >> 1, 0, &a, &b);
@@ -281,4 +310,4 @@ static inline real t_uniform(uint32_t k0, uint32_t k1, uint32_t p)
 
 def source(precision: str) -> str:
     """The functions for one precision; `real` must be defined before."""
-    return (FLOAT32 if precision == "float32" else FLOAT64) + COMMON
+    return INLINED + (FLOAT32 if precision == "float32" else FLOAT64) + COMMON
