@@ -69,7 +69,7 @@ def main() -> int:
             "PYTHONPATH": str(ROOT / "src"),
             "OPENBLAS_NUM_THREADS": "1",
         }
-        line = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *tests]
+        line = [sys.executable, "-m", "pytest", "-q", "-s", "-n", "0", "-p", "no:cacheprovider", *tests]
         return subprocess.run(line, cwd=ROOT, env=environment, check=False).returncode
 
 

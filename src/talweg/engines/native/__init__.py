@@ -2,8 +2,8 @@
 
 In the order in which a program passes through: `schedule` (which tensors are kept, which kernel computes them),
 `layout` and `memory` (where they lie), `body` and `loops` (C for elementwise kernels and reductions), `contraction` and
-`tiles` (for sums of products), `windows` (for pooling), `transfer` and `unit` (for steps), `vectormath` and `runtime` (C
-that every program has), `build` (compiler and cache), `engine` (the run).
+`tiles` (for sums of products), `windows` (for pooling), `transfer` and `unit` (for steps), `vectormath` and `runtime`
+(C that every program has), `build` (compiler and cache), `engine` (the run).
 """
 
 from talweg.engines.native.engine import Native, NativeSession

@@ -111,7 +111,9 @@ class Body:
             if interior:
                 tests.append(f"{moved} % {interior + 1} == 0")
             own.append(f"{moved} / {interior + 1}" if interior else moved)
-        return self._chosen(" && ".join(tests) or "1", x, tuple(own), literal(node.attributes["value"], node.dtype), node)
+        return self._chosen(
+            " && ".join(tests) or "1", x, tuple(own), literal(node.attributes["value"], node.dtype), node
+        )
 
     def _chosen(self, test: str, x: Tensor, index: Index, otherwise: str, node: Tensor) -> str:
         """x at `index` where `test` holds: loaded only there, for elsewhere the index points outside."""

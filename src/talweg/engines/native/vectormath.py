@@ -156,10 +156,12 @@ inlined float t_erf(float x)
 inlined float t_far_reduced(int32_t bits, int32_t *k)
 {
     uint32_t m = ((uint32_t)bits & 0x007fffffu) | 0x00800000u, skipped = (((uint32_t)bits >> 23) & 0xffu) - 152u;
-    uint32_t by = skipped & 31u, word = skipped >> 5;
-    uint32_t w0 = word == 0 ? 0xa2f9836eu : word == 1 ? 0x4e441529u : word == 2 ? 0xfc2757d1u : 0xf534ddc0u;
-    uint32_t w1 = word == 0 ? 0x4e441529u : word == 1 ? 0xfc2757d1u : word == 2 ? 0xf534ddc0u : 0xdb629599u;
-    uint32_t w2 = word == 0 ? 0xfc2757d1u : word == 1 ? 0xf534ddc0u : word == 2 ? 0xdb629599u : 0x3c439041u;
+    uint32_t by = skipped & 31u, by32 = skipped & 32u, by64 = skipped & 64u;
+    uint32_t w0 = by64 ? 0xfc2757d1u : 0xa2f9836eu, w1 = by64 ? 0xf534ddc0u : 0x4e441529u;
+    uint32_t w2 = by64 ? 0xdb629599u : 0xfc2757d1u, w3 = by64 ? 0x3c439041u : 0xf534ddc0u;
+    w0 = by32 ? w1 : w0;
+    w1 = by32 ? w2 : w1;
+    w2 = by32 ? w3 : w2;
     w0 = w0 << by | w1 >> 1 >> (31u - by);
     w1 = w1 << by | w2 >> 1 >> (31u - by);
     uint32_t turns = m * w0 + (uint32_t)((uint64_t)m * w1 >> 32); /* in 2^-30 quarters */

@@ -70,7 +70,7 @@ def _convolution(node: Tensor, at: Places, stored: str) -> list[str]:
     else:
         image, kernel, response = node, second, first
     kh, kw, channels, filters = kernel.shape
-    per_group = int(filters) // groups
+    per_group = filters // groups
     in_image = ("b", f"(i*{sh} + u*{dh})", f"(j*{sw} + v*{dw})", f"(o / {per_group} * {channels} + c)")
     x = _element(image, out_at, *in_image)
     k = _element(kernel, out_at, "u", "v", "c", "o")
