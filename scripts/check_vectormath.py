@@ -6,13 +6,14 @@
     python scripts/check_vectormath.py --flags="-O3 -march=x86-64 -ffp-contract=off" --speed
 
 Written in C so that it takes minutes. The unit of error is the distance between neighbouring numbers at the exact
-result (ulp); a wrong NaN, infinity or sign of zero counts as an infinite error.
+result (ulp); a wrong NaN, infinity or sign of zero counts as an infinite error. From 2^26 on, where neighbours are
+farther apart than a whole turn, sin and cos in float32 are held to an absolute error instead, in ulp of 1. "square" and
+"root" are powers with an exponent that the compiler knows.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import shlex
 import subprocess
@@ -25,15 +26,15 @@ from pathlib import Path
 
 from talweg.engines.native import build, vectormath
 
-# Largest error allowed, in ulp. float64's are libm's, whose own bounds are theirs to keep: these are glibc's and musl's.
+# Largest error allowed, in ulp. float64's are the C library's: these are glibc's.
 BOUNDS = {
     "float32": {
         "exp": 2.0, "expm1": 2.0, "log": 2.0, "log1p": 2.0, "tanh": 2.0, "sigmoid": 2.0, "erf": 2.0, "sin": 2.0,
-        "cos": 2.0, "sqrt": 0.5, "power": 1.0,
+        "cos": 2.0, "sqrt": 0.5, "power": 1.0, "square": 0.5, "root": 0.5,
     },
     "float64": {
         "exp": 1.0, "expm1": 2.0, "log": 1.0, "log1p": 2.0, "tanh": 3.0, "sigmoid": 2.0, "erf": 2.0, "sin": 1.0,
-        "cos": 1.0, "sqrt": 0.5, "power": 1.0,
+        "cos": 1.0, "sqrt": 0.5, "power": 1.0, "square": 0.5, "root": 1.0,
     },
 }  # fmt: skip
 
@@ -77,7 +78,7 @@ static wide wide_root(wide x) { return W(pow)(x, (wide)0.5); }
 
 typedef void (*many)(const real *restrict, real *restrict);
 static const struct { const char *name; many ours; wide (*exact)(wide); double limit; } FUNCTIONS[] = {
-    /* from `limit` on, if there is one, the error is absolute: in ulp of numbers just below 1 */
+    /* from `limit` on, if there is one, the error is absolute: in ulp of 1 */
     {"exp", all_exp, W(exp)}, {"expm1", all_expm1, W(expm1)}, {"log", all_log, W(log)},
     {"log1p", all_log1p, W(log1p)}, {"tanh", all_tanh, W(tanh)}, {"sigmoid", all_sigmoid, wide_sigmoid},
     {"erf", all_erf, W(erf)}, {"sin", all_sin, W(sin), FAR}, {"cos", all_cos, W(cos), FAR}, {"sqrt", all_sqrt, W(sqrt)},
@@ -101,14 +102,14 @@ static double error(real got, wide expected, int is_absolute)
     W(frexp)(expected, &e);
     if (e > TOP) e = TOP;
     if (e < LEAST) e = LEAST;
-    if (is_absolute) e = 0; /* the distance between numbers just below 1 */
+    if (is_absolute) e = 1; /* the distance between numbers from 1 on */
     return (double)(W(fabs)(g - expected) / W(ldexp)(1, e - DIGITS));
 }
 
 static void judge(result *r, real x, real second, real got, wide expected, int flushed)
 {
     const wide least = W(ldexp)(1, LEAST - 1);
-    if (flushed && W(fabs)(expected) < 2 * least) return; /* whether the result is flushed is not the question */
+    if (flushed && W(fabs)(expected) < 16 * least) return; /* the result, or what it is made of, is taken for 0 */
     const int is_absolute = fabs(x) >= r->limit && isfinite(x);
     double e = error(got, expected, is_absolute);
     r->count++;
@@ -143,6 +144,7 @@ int main(int count, char **arguments)
                 for (int j = 0; j < BLOCK; j++) {
                     x[j] = j < 2 * specials && !blocks ? (j < specials ? special[j] : -special[j - specials])
                          : j & 1 ? (real)(0.05 + 20 * (double)(u >> 8) / (double)(((uint_t)-1) >> 8)) : number(u);
+                    if (x[j] != x[j]) x[j] = NAN; /* C libraries differ on a signalling NaN to the power 0 */
                     u += stride * 2 * specials;
                 }
                 flush_denormals(flushed);
@@ -205,7 +207,8 @@ int main(void)
             double each = (now() - start) / 20 / BLOCK;
             best = each < best ? each : best;
         }
-        printf("%-8s %6.3f ns\n", f < (int)(sizeof FUNCTIONS / sizeof *FUNCTIONS) ? FUNCTIONS[f].name : "power", 1e9 * best);
+        const char *name = f < (int)(sizeof FUNCTIONS / sizeof *FUNCTIONS) ? FUNCTIONS[f].name : "power";
+        printf("%-8s %6.3f ns\n", name, 1e9 * best);
     }
     return 0;
 }
@@ -213,10 +216,12 @@ int main(void)
 
 # Where something changes: the functions' own cuts, the ends of their ranges, the first numbers that round to 1.
 EDGES = (
-    "0, 1, 0.25, 0.5, 2, 1.17549435e-38, 1.4e-45, 3.4028234e38, INFINITY, NAN, 88.722839, 87.336548, 103.278929, 103.972084, 104, 89, 18, "
+    "0, 1, 0.25, 0.5, 2, 1.17549435e-38, 1.4e-45, 3.4028234e38, INFINITY, NAN, 88.722839, "
+    "87.336548, 103.278929, 103.972084, 104, 89, 18, "
     "16.635532, 0.34657359, 1.0397208, 0.333333333, 0.666666667, 1.333333333, 0.41421356, 0.707106781, 1.41421356, "
     "33554432, 16777216, 9.2, 9.01, 0.625, 0.921875, 3.92, 3.8325, 0.785398163, 1.57079633, 3.14159265, 6.28318531, "
-    "1e5, 67108864, 134217728, 1e10, 1e20, 2.2250738585072014e-308, 709.78271289338397, 745.13321910194122, 36.7, 5.9, 22"
+    "1e5, 67108864, 134217728, 1e10, 1e20, 2.2250738585072014e-308, 709.78271289338397, 745.13321910194122, "
+    "36.7, 5.9, 22"
 )
 
 TYPES = {
@@ -228,7 +233,8 @@ TYPES = {
     "float64": (
         "typedef double real; typedef long double wide; typedef uint64_t uint_t;\n"
         "#define W(f) f##l\n#define isnan_l(x) ((x) != (x))\n"
-        "enum { TOP = 1024, LEAST = -1021, DIGITS = 53 };\n#define LEAST_NORMAL 2.2250738585072014e-308\n#define FAR 0\n"
+        "enum { TOP = 1024, LEAST = -1021, DIGITS = 53 };\n#define LEAST_NORMAL 2.2250738585072014e-308\n"
+        "#define FAR 0\n"
     ),
 }
 
@@ -291,7 +297,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
             results = pool.map(lambda name: worst(path, name, stride, chosen.flush), names)
             failed = False
             for name, w in zip(names, results, strict=True):
-                bound = bounds.get(name, 1.0)
+                bound = bounds[name]
                 failed |= not w.ulp <= bound
                 second = f", {w.second:.9g}" if name == "power" else ""
                 print(
@@ -299,7 +305,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
                     f"{w.at:.9g}{second}: {w.got:.9g} for {w.expected} ({w.count:,} numbers)",
                     flush=True,
                 )
-    return int(failed or not math.isfinite(stride))
+    return int(failed)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,8 @@ def remez(x: list[mp.mpf], f: list[mp.mpf], w: list[mp.mpf], powers: range) -> l
         rows = [[w[i] * x[i] ** p for p in powers] + [mp.mpf(-1) ** k] for k, i in enumerate(at)]
         solved = list(mp.lu_solve(mp.matrix(rows), mp.matrix([w[i] * f[i] for i in at])))
         c, level = solved[:-1], abs(solved[-1])
-        error = [wi * (fi - sum(cj * xi**p for cj, p in zip(c, powers, strict=True))) for xi, fi, wi in zip(x, f, w)]
+        values = [sum(cj * xi**p for cj, p in zip(c, powers, strict=True)) for xi in x]
+        error = [wi * (fi - v) for wi, fi, v in zip(w, f, values, strict=True)]
         peaks: list[int] = []  # the largest of each run of one sign
         for i, e in enumerate(error):
             if peaks and (e > 0) == (error[peaks[-1]] > 0):
@@ -83,39 +84,68 @@ S2 = ((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2 * mp.mpf("1.0001")
 
 
 def off_zero(f: Function) -> Function:
-    """The limit at 0 is reached from beside it: no interval's grid holds 0 itself."""
+    """f, of which the formula has no value at 0: the limit is taken from beside it."""
     return lambda x: f(x if abs(x) > mp.mpf("1e-9") else mp.mpf("1e-9"))
 
 
 FITS = [
     Fit("exp", off_zero(lambda r: (mp.expm1(r) - r) / r**2), lambda r: r**2 / mp.exp(r), -HALF_LN2, HALF_LN2, 5),
     Fit(
-        "log", off_zero(lambda f: (mp.log1p(f) - f + f**2 / 2) / f**3),
-        lambda f: abs(f**3 / mp.log1p(f)), -THIRD, THIRD, 9,
+        "log",
+        off_zero(lambda f: (mp.log1p(f) - f + f**2 / 2) / f**3),
+        lambda f: abs(f**3 / mp.log1p(f)),
+        -THIRD,
+        THIRD,
+        9,
     ),
     Fit(
-        "tanh", off_zero(lambda z: (mp.tanh(mp.sqrt(z)) / mp.sqrt(z) - 1) / z),
-        lambda z: z * mp.sqrt(z) / mp.tanh(mp.sqrt(z)), 0, mp.mpf("0.625") ** 2, 5,
+        "tanh",
+        off_zero(lambda z: (mp.tanh(mp.sqrt(z)) / mp.sqrt(z) - 1) / z),
+        lambda z: z * mp.sqrt(z) / mp.tanh(mp.sqrt(z)),
+        0,
+        mp.mpf("0.625") ** 2,
+        5,
     ),
     Fit(
-        "sin", off_zero(lambda z: (mp.sin(mp.sqrt(z)) / mp.sqrt(z) - 1) / z),
-        lambda z: z * mp.sqrt(z) / mp.sin(mp.sqrt(z)), 0, QUARTER**2, 3,
+        "sin",
+        off_zero(lambda z: (mp.sin(mp.sqrt(z)) / mp.sqrt(z) - 1) / z),
+        lambda z: z * mp.sqrt(z) / mp.sin(mp.sqrt(z)),
+        0,
+        QUARTER**2,
+        3,
     ),
     Fit(
-        "cos", off_zero(lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2),
-        lambda z: z**2 / mp.cos(mp.sqrt(z)), 0, QUARTER**2, 3,
+        "cos",
+        off_zero(lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2),
+        lambda z: z**2 / mp.cos(mp.sqrt(z)),
+        0,
+        QUARTER**2,
+        3,
     ),
     Fit(
-        "erf near", off_zero(lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1),
-        lambda z: mp.sqrt(z) / mp.erf(mp.sqrt(z)), 0, ERF_CUT**2, 6,
+        "erf near",
+        off_zero(lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1),
+        lambda z: mp.sqrt(z) / mp.erf(mp.sqrt(z)),
+        0,
+        ERF_CUT**2,
+        6,
     ),
     Fit(
-        "erf far: -ln(erfc x)", lambda x: -mp.log(mp.erfc(x)),
-        lambda x: mp.erfc(x) / mp.erf(x), ERF_CUT, ERF_END, 7,
+        "erf far: -ln(erfc x)",
+        lambda x: -mp.log(mp.erfc(x)),
+        lambda x: mp.erfc(x) / mp.erf(x),
+        ERF_CUT,
+        ERF_END,
+        7,
     ),
     Fit(
-        "log2, in s^2", off_zero(lambda z: 2 / mp.log(2) * mp.atanh(mp.sqrt(z)) / mp.sqrt(z)),
-        lambda z: mp.sqrt(z) / mp.atanh(mp.sqrt(z)) * mp.log(2) / 2, 0, S2, 5, np.float64,
+        "log2, in s^2",
+        off_zero(lambda z: 2 / mp.log(2) * mp.atanh(mp.sqrt(z)) / mp.sqrt(z)),
+        lambda z: mp.sqrt(z) / mp.atanh(mp.sqrt(z)) * mp.log(2) / 2,
+        0,
+        S2,
+        5,
+        np.float64,
     ),
     Fit("exp2", lambda x: mp.mpf(2) ** x, lambda x: mp.mpf(2) ** -x, mp.mpf("-0.5"), mp.mpf("0.5"), 8, np.float64),
 ]

@@ -35,10 +35,12 @@ every_float64_engine = pytest.mark.parametrize(
 def keras() -> Iterator[ModuleType]:
     """Keras, computing in float64."""
     module = oracle("keras")
-    before = module.config.floatx()
+    floats, policy = module.config.floatx(), module.config.dtype_policy()  # asked for first: it is kept from then on
     module.config.set_floatx("float64")
+    module.config.set_dtype_policy("float64")
     yield module
-    module.config.set_floatx(before)
+    module.config.set_floatx(floats)
+    module.config.set_dtype_policy(policy)
 
 
 def theirs_of(keras: Any, layer: Any, ours: layers.Layer, x: Array, training: bool) -> list[Array]:
