@@ -11,7 +11,7 @@ from talweg.errors import UnknownNameError, UsageError
 from talweg.graph import Program
 
 NAMES = ("auto", "native", "reference")
-AUTO_PREFERS_NATIVE = False  # until the native engine has a rule for every operation
+AUTO_PREFERS_NATIVE = False  # a first run would wait for the compiler longer than small programs take in NumPy
 
 
 def engine_by_name(name: str = "auto", precision: str = "float32", threads: int | None = None) -> Engine:

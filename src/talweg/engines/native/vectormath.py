@@ -2,13 +2,13 @@
 
 float32: each is a polynomial after an argument reduction (the scheme is that of Cephes, Moshier 1989; the polynomials
 are minimax fits of our own, `scripts/minimax.py`, rounded to float32). The worst errors, in units of the last place,
-stand beside the functions as measured over all 2^32 numbers by `scripts/check_vectormath.py`, with contraction to
-fused multiply-adds and without. Where the argument is NaN the result is; infinities, zeros with their signs, overflow
-and denormal numbers give what NumPy gives. The engine's threads run with denormal numbers taken for 0, arguments and
-results alike; that is the mode's doing, not the functions'.
+stand beside the functions as `scripts/check_vectormath.py` measures them: over all 2^32 numbers with fused
+multiply-adds, over every seventh without. Where the argument is NaN the result is; infinities, zeros with their signs,
+overflow and denormal numbers give what NumPy gives. The engine's threads run with denormal numbers taken for 0,
+arguments and results alike; that is the mode's doing, not the functions'.
 
-float64: the C library's functions, with its errors (glibc: below 1 ulp for exp, log, sin, cos, power; up to about
-2 ulp for expm1, log1p, tanh, erf).
+float64: the C library's functions, with its errors (glibc: below 1 ulp for exp, log, sin, cos and power, below 2 for
+expm1, log1p and erf, below 3 for tanh), one number at a time.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ inlined float t_reduced_exp(float x, int32_t *k)
     return p * (r * r) + r;
 }
 
-/* e^x = 2^k (q + 1), 2^k in two halves so that the largest and the denormal results come out right. */
+/* e^x = 2^k (q + 1), 2^k in two halves so that the largest and the denormal results come out right. 1.02 ulp. */
 inlined float t_exp(float x)
 {
     int32_t k;
@@ -56,7 +56,8 @@ inlined float t_exp(float x)
     return x != x ? x : y;
 }
 
-/* e^x - 1 = 2^k (q + 1 - 2^-k), as 2^b (2^a q + (2^a - 2^-b)): at k = 128, 2^k is not a number but the result is. */
+/* e^x - 1 = 2^k (q + 1 - 2^-k), as 2^b (2^a q + (2^a - 2^-b)): at k = 128, 2^k is not a number but the result is.
+   1.59 ulp. */
 inlined float t_expm1(float x)
 {
     int32_t k;
@@ -87,7 +88,7 @@ inlined float t_log_of_parts(float f, float n)
     return (f + y) + n * 0.693359375f;
 }
 
-/* ln x: x = 2^n m with m in [2/3, 4/3). */
+/* ln x: x = 2^n m with m in [2/3, 4/3). 0.79 ulp. */
 inlined float t_log(float x)
 {
     int is_small = x < 1.17549435e-38f;
@@ -100,7 +101,7 @@ inlined float t_log(float x)
     return x != x ? x : y;
 }
 
-/* ln(1 + x): the rounded sum u = 2^n m; what the rounding lost is added to m - 1. */
+/* ln(1 + x): the rounded sum u = 2^n m; what the rounding lost is added to m - 1. 1.53 ulp. */
 inlined float t_log1p(float x)
 {
     float u = 1.0f + x, lost = x - (u - 1.0f);
@@ -113,7 +114,8 @@ inlined float t_log1p(float x)
     return (x != x) | (x == __builtin_inff()) | (x == 0.0f) ? x : y;
 }
 
-/* tanh |x| = 1 - 2 / (e^(2 |x|) + 1) from 0.625 on, which is 1 from 9.2 on; below, a + a^3 p(a^2). */
+/* tanh |x| = 1 - 2 / (e^(2 |x|) + 1) from 0.625 on, which is 1 from 9.2 on; below, a + a^3 p(a^2).
+   1.20 ulp. */
 inlined float t_tanh(float x)
 {
     float a = clamp(__builtin_fabsf(x), 0.0f, 9.2f), z = a * a;
@@ -130,7 +132,7 @@ inlined float t_tanh(float x)
 }
 
 /* 1 / (1 + e^-x), with e^-|x| = z, which cannot overflow: z / (1 + z) for x < 0. What rounding
-   1 + z loses is put back. */
+   1 + z loses is put back. 1.98 ulp. */
 inlined float t_sigmoid(float x)
 {
     float z = t_exp(-__builtin_fabsf(x)), w = 1.0f + z, lost = z - (w - 1.0f);
@@ -138,7 +140,7 @@ inlined float t_sigmoid(float x)
     return y - y * lost;
 }
 
-/* erf |x| = a + a p(a^2) below 0.921875, 1 - e^-p(a) above, 1 from 3.92 on. */
+/* erf |x| = a + a p(a^2) below 0.921875, 1 - e^-p(a) above, 1 from 3.92 on. 1.21 ulp. */
 inlined float t_erf(float x)
 {
     float a = clamp(__builtin_fabsf(x), 0.0f, 3.92f), z = a * a;
@@ -181,7 +183,8 @@ inlined float t_far_reduced(int32_t bits, int32_t *k)
     return (float)(int32_t)(turns - (nearest << 30)) * 1.46291807926716e-09f; /* pi / 2 2^-30 */
 }
 
-/* sin(x + ahead pi / 2). x = k pi / 2 + r in double precision: 3 parts of pi / 2, so that products are exact. */
+/* sin(x + ahead pi / 2). x = k pi / 2 + r in double precision: 3 parts of pi / 2, so that products are exact.
+   1.58 ulp below 2^26; from there on, where neighbours are farther apart than a turn, 1.3e-7 absolute. */
 inlined float t_sine(float x, int32_t ahead)
 {
     int is_near = __builtin_fabsf(x) < 67108864.0f;
@@ -215,7 +218,8 @@ inlined float t_abs(float x) { return __builtin_fabsf(x); }
 inlined float t_sqrt(float x) { return __builtin_sqrtf(x); }
 inlined float t_floor(float x) { return __builtin_floorf(x); }
 
-/* |a|^b = 2^(b log2 |a|) in double precision; then the sign, and the cases that C and NumPy list. */
+/* |a|^b = 2^(b log2 |a|) in double precision; then the sign, and the cases that C and NumPy list.
+   0.51 ulp: what float32 can hold exactly comes out exactly. */
 inlined float t_general_power(float a, float b)
 {
     float m = __builtin_fabsf(a), inf = __builtin_inff();
