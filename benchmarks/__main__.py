@@ -8,9 +8,10 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from benchmarks import machine, rounds, table, whole_process
-from benchmarks.conversation import PEERS, TALWEG, hand_written
+from benchmarks import machine, profiles, rounds, table, whole_process
+from benchmarks.conversation import PEERS, TALWEG, Failure, hand_written
 from benchmarks.rounds import Effort
 from benchmarks.workloads import NEURON, TRAINED
 
@@ -29,6 +30,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--peers", help="only those whose names contain one of these, separated by commas; '' for none")
     parser.add_argument("--threads", type=int, default=2, help="threads, and processors, for everyone (default: 2)")
     parser.add_argument("--limits", metavar="FOLDER", help="the folder of a limit study: its C runs along")
+    parser.add_argument("--profile", action="store_true", help="instead: where the time of Talweg's steps goes")
     parser.add_argument("--quick", action="store_true", help="few and short turns: to see that it works, not how fast")
     parser.add_argument("--rounds", type=int, help=f"turns of each (default: {FULL.rounds})")
     parser.add_argument("--longest", type=float, help=f"seconds after which a turn is cut (default: {FULL.longest:g})")
@@ -39,8 +41,11 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         parser.error(f"no workload is called {', '.join(unknown)}; there are {names}")
     if chosen.threads < 1:
         parser.error(f"--threads must be at least 1; got {chosen.threads}")
-    if chosen.page and not (Path(chosen.page).exists() and table.MARKERS[0] in Path(chosen.page).read_text()):
-        parser.error(f"--page: {chosen.page} has no line {table.MARKERS[0]}")
+    if chosen.profile and NEURON in chosen.workloads:
+        parser.error(f"--profile: {NEURON} is a whole process, most of it no step; there are {', '.join(TRAINED)}")
+    first_line = (profiles.MARKERS if chosen.profile else table.MARKERS)[0]
+    if chosen.page and not (Path(chosen.page).exists() and first_line in Path(chosen.page).read_text()):
+        parser.error(f"--page: {chosen.page} has no line {first_line}")
     if chosen.limits and not Path(chosen.limits).is_dir():
         parser.error(f"--limits: there is no folder {chosen.limits}")
     return chosen
@@ -50,6 +55,28 @@ def main(given: list[str] | None = None) -> int:
     chosen = arguments(given)
     allowed = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, allowed[: chosen.threads])  # every worker inherits it
+    return profile(chosen) if chosen.profile else compare(chosen)
+
+
+def profile(chosen: argparse.Namespace) -> int:
+    """Talweg alone, with counters."""
+    taken: dict[str, list[profiles.Profile]] = {}
+    report: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="talweg-benchmarks-") as name:
+        described, peak = machine.describe(chosen.threads), machine.measure_peak(chosen.threads, Path(name))
+        for workload in (TRAINED[w] for w in chosen.workloads or TRAINED):
+            try:
+                taken[workload.name] = profiles.take(workload, chosen.threads, Path(name), say)
+                report += show(profiles.profile_table(workload, taken[workload.name], peak), chosen)
+            except Failure as reason:
+                report += show(profiles.not_taken(workload, reason), chosen)
+    report += show(table.machine_lines(described, peak), chosen)
+    write({"machine": described, "peak": peak, "profiles": taken}, report, chosen, profiles.MARKERS)
+    return 0
+
+
+def compare(chosen: argparse.Namespace) -> int:
+    """Talweg and the peers in turns."""
     wanted = list(chosen.workloads) or [*TRAINED, NEURON]
     default = QUICK if chosen.quick else FULL
     effort = Effort(chosen.rounds or default.rounds, chosen.longest or default.longest)
@@ -73,22 +100,26 @@ def main(given: list[str] | None = None) -> int:
         starts = whole_process.starting(trained, chosen.threads, folder, say)
         report += show(table.starting_table(starts) if trained else [], chosen)
     report += show([*table.machine_lines(described, peak), *table.versions(outcomes)], chosen)
+    everything = {
+        "machine": described,
+        "peak": peak,
+        "effort": vars(effort),
+        "workloads": [vars(o) | {"entries": [vars(e) for e in o.entries], "bars": table.bars(o)} for o in outcomes],
+        "neuron": {"programs": [vars(p) for p in programs], "bars": table.neuron_bars(programs)},
+        "starting": starts,
+    }
+    write(everything, report, chosen, table.MARKERS)
+    return 0
+
+
+def write(measured: dict[str, Any], report: list[str], chosen: argparse.Namespace, markers: tuple[str, str]) -> None:
+    """What --json and --page ask for."""
     if chosen.json:
-        everything = {
-            "machine": described,
-            "peak": peak,
-            "effort": vars(effort),
-            "workloads": [vars(o) | {"entries": [vars(e) for e in o.entries], "bars": table.bars(o)} for o in outcomes],
-            "neuron": {"programs": [vars(p) for p in programs], "bars": table.neuron_bars(programs)},
-            "starting": starts,
-            "report": "\n".join(report),
-        }
-        text = json.dumps(everything, indent=1)
+        text = json.dumps(measured | {"report": "\n".join(report)}, indent=1)
         print(text) if chosen.json == "-" else Path(chosen.json).write_text(text + "\n")
     if chosen.page:
         page = Path(chosen.page)
-        page.write_text(table.into_page(page.read_text(), report))
-    return 0
+        page.write_text(table.into_page(page.read_text(), report, markers))
 
 
 def show(lines: list[str], chosen: argparse.Namespace) -> list[str]:

@@ -17,15 +17,15 @@ LIMIT = "hand-written C"
 NOISY = 0.1  # cores that others used, from which on it is said
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as a Markdown table; the first is the head. Columns after the first are to the right."""
+def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
+    """Rows as a Markdown table; the first is the head. Columns after the first `left` are to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
 
     def line(row: Sequence[str]) -> str:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
+        cells = [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
         return f"| {' | '.join(cells)} |"
 
-    rule = [("-" * w if i == 0 else "-" * (w - 1) + ":") for i, w in enumerate(widths)]
+    rule = [("-" * w if i < left else "-" * (w - 1) + ":") for i, w in enumerate(widths)]
     return [line(rows[0]), line(rule), *map(line, rows[1:])]
 
 
@@ -50,7 +50,7 @@ def workload_table(outcome: Outcome, peak: dict[str, float] | None) -> list[str]
         least, median = number(e.least), number(e.median)
         rows.append([e.name, least, median, times, part, f"{e.megabytes:.0f}", f"{e.start:.1f}", off, f"{e.steps:,}"])
     lines = [f"### {outcome.workload}: {outcome.title}; batch {outcome.batch}", ""]
-    lines += [f"{outcome.flops / 1e6:.2f} MFLOP a step; {outcome.data}; checked against {outcome.reference}", ""]
+    lines += [f"{number(outcome.flops / 1e6)} MFLOP a step; {outcome.data}; checked against {outcome.reference}", ""]
     lines += aligned(rows) if len(rows) > 1 else ["Nothing was timed."]
     lines += [""] + [f"- {e.name}: {e.status}: {e.reason}" for e in outcome.entries if not e.microseconds]
     lines += _bars(outcome) + _noise(outcome.entries)
@@ -127,10 +127,11 @@ def starting_table(found: dict[str, dict[str, Any]]) -> list[str]:
     for name, states in found.items():
         for state in ("cold", "cached"):
             if state in states:
-                rows.append([name, state, *(number(states[state][c]) for c in columns)])
+                rows.append([name, state, *(number(states[state][c]) if c in states[state] else "" for c in columns)])
     lines = ["### Talweg: seconds to compile each program, and from `python` to the end of the first epoch", ""]
     lines += [*aligned(rows), ""] if len(rows) > 1 else []
-    return [*lines, *(f"- {name}: {s['reason']}" for name, s in found.items() if "reason" in s), ""]
+    reasons = [f"- {name}: {s['reason']}" for name, s in found.items() if "reason" in s]
+    return [*lines, *reasons, *([""] if reasons else [])]
 
 
 def machine_lines(machine: dict[str, Any], peak: dict[str, float] | None) -> list[str]:
@@ -149,11 +150,11 @@ def machine_lines(machine: dict[str, Any], peak: dict[str, float] | None) -> lis
     return ["### Machine", "", *lines, ""]
 
 
-def into_page(page: str, report: Sequence[str]) -> str:
+def into_page(page: str, report: Sequence[str], markers: tuple[str, str] = MARKERS) -> str:
     """The page with the report between its markers, in place of what was there."""
-    before, _, rest = page.partition(MARKERS[0])
-    _, _, after = rest.partition(MARKERS[1])
-    return "\n".join([before + MARKERS[0], "", "\n".join(report).strip(), "", MARKERS[1] + after])
+    before, _, rest = page.partition(markers[0])
+    _, _, after = rest.partition(markers[1])
+    return "\n".join([before + markers[0], "", "\n".join(report).strip(), "", markers[1] + after])
 
 
 def versions(outcomes: Sequence[Outcome]) -> list[str]:

@@ -12,6 +12,9 @@ from types import ModuleType
 for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(pool, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")  # no window, also where there is a display
+# Where a test does not name its engine, the one that compiles nothing: else each of some thousand programs would be
+# compiled. The examples, and the pages of documentation once more, run on what users get (tests/examples/).
+os.environ.setdefault("TALWEG_ENGINE", "reference")
 
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402

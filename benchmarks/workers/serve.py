@@ -111,6 +111,10 @@ class Worker:
         """How long each program of Talweg's takes to be compiled, or found in the cache."""
         return self.model.compile_times(self.x, self.y)
 
+    def profile(self, seconds: float) -> dict[str, Any]:
+        """Where the time of a step of Talweg's goes."""
+        return self.model.profile(self.x, self.y, seconds)
+
 
 def peak_megabytes() -> float:
     """The most memory that this process has held, data and libraries included."""

@@ -24,6 +24,7 @@ class Talweg(KerasShaped):
             raise NotAvailable(f"{', '.join(missing)}: not available yet")
         engine = Reference("float64") if setup.precision == "float64" else Native("float32", setup.threads)
         super().__init__(talweg, setup, engine=engine)
+        self.threads = setup.threads
         self.version = f"talweg {talweg.__version__}"
 
     def compile_times(self, x: Any, y: Any) -> dict[str, float]:
@@ -35,6 +36,13 @@ class Talweg(KerasShaped):
             "predict": lambda: model.predict(x[:n]),
         }
         return {name: _seconds(call) - _seconds(call) for name, call in calls.items()}
+
+    def profile(self, x: Any, y: Any, seconds: float) -> dict[str, Any]:
+        """What training with counters for so many seconds came to, as JSON can hold it."""
+        found = self.model.native_profile(x, y, self.spec["batch"], seconds, self.threads)
+        derived = ("microseconds", "waited", "gflops")
+        laps = [vars(lap) | {name: getattr(lap, name) for name in derived} for lap in found.laps]
+        return vars(found) | {"waited": found.waited, "laps": laps}
 
 
 def _seconds(call: Callable[[], Any]) -> float:

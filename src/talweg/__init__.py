@@ -22,24 +22,27 @@ if TYPE_CHECKING:
     from talweg import data, datasets, engines, graph, insight, keras, nn
     from talweg import optim as optimizers
     from talweg.keras import utils
-    from talweg.nn import activations, initializers, layers, losses, metrics, regularizers
+    from talweg.nn import activations, constraints, initializers, layers, losses, metrics, regularizers
+    from talweg.nn.layers import Input
+    from talweg.nn.seeds import set_random_seed
     from talweg.optim import schedules
     from talweg.train import callbacks
     from talweg.train.model import Model
     from talweg.train.saved import load
-    from talweg.train.seeds import set_random_seed
     from talweg.train.sequential import Sequential
 
 # Where each name lives: a module, or "module:attribute".
 _HOMES = {
     "Sequential": "talweg.train.sequential:Sequential",
     "Model": "talweg.train.model:Model",
+    "Input": "talweg.nn.layers:Input",
     "load": "talweg.train.saved:load",
-    "set_random_seed": "talweg.train.seeds:set_random_seed",
+    "set_random_seed": "talweg.nn.seeds:set_random_seed",
     "layers": "talweg.nn.layers",
     "activations": "talweg.nn.activations",
     "initializers": "talweg.nn.initializers",
     "regularizers": "talweg.nn.regularizers",
+    "constraints": "talweg.nn.constraints",
     "losses": "talweg.nn.losses",
     "metrics": "talweg.nn.metrics",
     "optimizers": "talweg.optim",
@@ -58,12 +61,14 @@ _HOMES = {
 __all__ = [
     "Sequential",
     "Model",
+    "Input",
     "load",
     "set_random_seed",
     "layers",
     "activations",
     "initializers",
     "regularizers",
+    "constraints",
     "losses",
     "metrics",
     "optimizers",

@@ -11,6 +11,9 @@ import difflib
 from collections.abc import Iterable
 
 
+MANY = 24  # names; of more, a message lists the nearest half as many
+
+
 class TalwegError(Exception):
     """The base of every error that Talweg raises on purpose."""
 
@@ -65,4 +68,6 @@ class UnknownNameError(TalwegError, ValueError):
         by_lower = {n.lower(): n for n in names}
         near = difflib.get_close_matches(str(name).lower(), list(by_lower), n=1, cutoff=0.6)
         hint = f": did you mean {by_lower[near[0]]!r}?" if near else "."
-        super().__init__(f"unknown {kind} {name!r}{hint} Known: {', '.join(names)}")
+        few = len(names) <= MANY
+        shown = names if few else sorted(difflib.get_close_matches(str(name), names, n=MANY // 2, cutoff=0.0))
+        super().__init__(f"unknown {kind} {name!r}{hint} Known{'' if few else ', among others'}: {', '.join(shown)}")

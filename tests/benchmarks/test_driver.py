@@ -9,7 +9,7 @@ from benchmarks.conversation import TALWEG, Failure, NotAvailable, Peer, Worker
 from benchmarks.rounds import Effort
 from benchmarks.workloads import TRAINED
 
-from benchmarks import rounds
+from benchmarks import profiles, rounds
 from talweg.engines.native import build
 
 
@@ -24,6 +24,15 @@ def test_talweg_learns_what_float64_learns_and_is_timed(tmp_path, monkeypatch):
     assert talweg.loss_error < 1e-4 and talweg.weight_error < 1e-3
     assert "talweg" in outcome.reference and "float64" in outcome.reference
     assert pytorch.status == "not available" and "benchmarks.environments pytorch" in pytorch.reason
+
+
+@pytest.mark.skipif(build.compiler() is None, reason="the native engine needs a C compiler")
+def test_a_profile_is_taken_once_where_threads_have_nothing_to_share(tmp_path, monkeypatch):
+    monkeypatch.setattr(profiles, "SECONDS", 0.02)
+    monkeypatch.setattr(profiles, "UNCOUNTED", 2e4)
+    (found,) = profiles.take(TRAINED["W5"], 2, tmp_path, say=lambda text: None)
+    assert found["threads"] == 1 and found["steps"] > 1 and found["uncounted"] > 0
+    assert "| k_dense_output " in "\n".join(profiles.profile_table(TRAINED["W5"], [found], None))
 
 
 def test_a_worker_that_fails_says_why(tmp_path):

@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 import pytest
+from benchmarks.profiles import profile_table
 from benchmarks.rounds import Entry, Outcome, compare
 from benchmarks.table import MARKERS, aligned, bars, into_page, number, workload_table
 from benchmarks.whole_process import expected_prediction
+from benchmarks.workloads import TRAINED
 
 
 def outcome(**microseconds: list[float]) -> Outcome:
@@ -44,6 +46,27 @@ def test_the_table_says_that_others_were_at_work():
     result = outcome(talweg=[20.0])
     result.entries[0].others = [0.9]
     assert "other processes used 0.9 cores" in "\n".join(workload_table(result, None))
+
+
+def test_a_profile_is_a_table_of_kernels():
+    def kernel(name: str, microseconds: float, waited: float, gflops: float = 0.0) -> dict:
+        return {"kernel": name, "what": "dot 8x8", "microseconds": microseconds, "waited": waited, "gflops": gflops}
+
+    def profile(threads: int, scale: float) -> dict:
+        laps = [kernel("k_small", 0.004 * scale, 0), kernel("k_sub", 20 * scale, 1), kernel("k_dot", 79 * scale, 2, 50)]
+        laps.append(kernel("k_tiny", 0.006 * scale, 0))
+        return {"threads": threads, "microseconds": 100 * scale, "waited": 3.0, "uncounted": 98 * scale, "laps": laps}
+
+    peak = {"gflops": 200.0, "gflops_one_thread": 100.0}
+    lines = profile_table(TRAINED["W1"], [profile(1, 1.0), profile(2, 0.6)], peak)
+    assert "- 1 thread: 100 µs a step; 98.0 in `fit`, without counting" in lines
+    assert "- 2 threads: 60.0 µs a step, waiting 3.00 of them; 58.8 in `fit`, without counting" in lines
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    assert cells[0][0] == "kernel" and cells[2:] == [
+        ["k_dot", "dot 8x8", "79.0", "79.0%", "50.0", "50%", "47.4", "2.00", "79.0%", "50.0", "25%"],
+        ["k_sub", "dot 8x8", "20.0", "20.0%", "", "", "12.0", "1.00", "20.0%", "", ""],
+        ["2 others", "", "0.0100", "0.0%", "", "", "0.00600", "0", "0.0%", "", ""],
+    ]
 
 
 def test_distance_from_the_reference(tmp_path):

@@ -41,6 +41,36 @@ def test_threads_do_not_change_the_result() -> None:
 
 
 @needs_compiler
+def test_the_engine_is_native_by_default_and_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(choose.PREFERRED)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(build, "_loaded", {})
+    compilers._search.cache_clear()
+    found = compilers.find()
+    assert found is not None
+    for said, out in (("compiling", "cold"), ("", "cached")):
+        shown = talweg("train", "iris", "--epochs", 2, "--threads", 2, "--out", out).stdout
+        assert f"native, 2 threads, {found.title}, float32" in shown
+        assert ("compiling" in shown) == bool(said)
+    assert Path("cold/model.safetensors").read_bytes() == Path("cached/model.safetensors").read_bytes()
+
+
+@needs_compiler
+@pytest.mark.filterwarnings("default::RuntimeWarning")
+def test_a_run_goes_on_where_there_is_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(choose.PREFERRED)
+    talweg("train", "iris", "--epochs", 5, "--quiet", "--out", "unbroken")
+    talweg(*QUICK, "--out", "run")
+    monkeypatch.setenv("TALWEG_CC", "/no/such/compiler")
+    choose._say_once.cache_clear()
+    shown = talweg("train", "--resume", "run", "--epochs", 5)
+    assert "talweg[compiler]" in shown.stderr
+    assert "reference, float32" in shown.stdout and "The run began on native" in shown.stdout
+    losses = [json.loads(Path(r, "result.json").read_text())["test"]["loss"] for r in ("run", "unbroken")]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+@needs_compiler
 def test_explain_prints_c_that_compiles(tmp_path: Path) -> None:
     talweg(*QUICK, "--out", "run")
     text = talweg("explain", "--c", "run", "--batch-size", 16).stdout
@@ -53,6 +83,21 @@ def test_explain_prints_c_that_compiles(tmp_path: Path) -> None:
         [*found.command, *found.flags, "-o", "step.so", "step.c", "-lm"], capture_output=True, text=True, check=False
     )
     assert said.returncode == 0, said.stderr
+
+
+@needs_compiler
+def test_profile_tells_where_the_time_goes() -> None:
+    talweg(*QUICK, "--out", "run")
+    before = Path("run/model.safetensors").read_bytes()
+    options = ("--batch-size", 8, "--threads", 1, "--seconds", 0.05)
+    text = talweg("profile", "run", *options).stdout
+    assert "GFLOP/s" in text and "k_gradient_dense_kernel" in text and "µs for 8 examples" in text
+    told = json.loads(talweg("profile", "run", *options, "--json").stdout)
+    assert told["steps"] > 1 and told["threads"] == 1
+    times = [kernel["microseconds"] for kernel in told["kernels"]]
+    assert times == sorted(times, reverse=True)
+    assert sum(times) == pytest.approx(told["microseconds"], rel=0.2)
+    assert Path("run/model.safetensors").read_bytes() == before
 
 
 def test_explain_prints_the_operations() -> None:
@@ -78,7 +123,7 @@ def test_cache_info_and_clear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.filterwarnings("default::RuntimeWarning")  # in the tests, a warning is an error
 def test_without_a_compiler_the_same_command_works_and_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "AUTO_PREFERS_NATIVE", True)
+    monkeypatch.delenv(choose.PREFERRED)
     choose._say_once.cache_clear()
     monkeypatch.setenv("TALWEG_CC", "/no/such/compiler")
     shown = talweg("train", "iris", "--epochs", 2)

@@ -216,31 +216,40 @@ def concats(draw: st.DrawFn) -> Case:
 
 @st.composite
 def takes(draw: st.DrawFn) -> Case:
-    rows_of_x, rest, places = draw(st.integers(1, 5)), draw(shapes(most=2, batch=False)), draw(shapes(most=2))
+    pairs, places, rest = draw(shapes(most=2)), draw(shapes(most=2)), draw(shapes(most=2, batch=False))
+    places = tuple(2 if d is BATCH and BATCH in pairs else d for d in places)
+    count = draw(st.integers(1, 5))
 
     def oracle(rows: int, x: Array, indices: Array) -> Array:
-        out = np.empty((*indices.shape, *x.shape[1:]))
+        out = np.empty((*indices.shape, *x.shape[len(pairs) + 1 :]))
         for at in np.ndindex(indices.shape):
-            out[at] = x[min(max(int(indices[at]), 0), len(x) - 1)]
+            out[at] = x[(*at[: len(pairs)], min(max(int(indices[at]), 0), count - 1))]
         return out
 
     # also numbers that lie outside: they are moved to the nearest row
-    indices = Operand(places, lambda random, shape: random.integers(-2, rows_of_x + 2, shape), "int")
-    return Case(g.take, (Operand((rows_of_x, *rest), between(-2, 2)), indices), oracle, "", draw(seeds))
+    indices = Operand((*pairs, *places), lambda random, shape: random.integers(-2, count + 2, shape), "int")
+    operands = (Operand((*pairs, count, *rest), between(-2, 2)), indices)
+    return Case(lambda x, indices: g.take(x, indices, len(pairs)), operands, oracle, "", draw(seeds))
 
 
 @st.composite
 def scatters(draw: st.DrawFn) -> Case:
-    count, rest, places = draw(st.integers(1, 5)), draw(shapes(most=2, batch=False)), draw(shapes(most=2))
+    pairs, places, rest = draw(shapes(most=2)), draw(shapes(most=2)), draw(shapes(most=2, batch=False))
+    places = tuple(2 if d is BATCH and BATCH in pairs else d for d in places)
+    count = draw(st.integers(1, 5))
 
     def oracle(rows: int, x: Array, indices: Array) -> Array:
-        out = np.zeros((count, *known(rest, rows)))
+        out = np.zeros((*indices.shape[: len(pairs)], count, *known(rest, rows)))
         for at in np.ndindex(indices.shape):
-            out[indices[at]] += x[at]
+            out[(*at[: len(pairs)], indices[at])] += x[at]
         return out
 
-    operands = (Operand((*places, *rest), between(-2, 2)), Operand(places, numbers_below(count), "int"))
-    return Case(lambda x, indices: _scatter_add(x, indices, rows=count), operands, oracle, "", draw(seeds))
+    operands = (
+        Operand((*pairs, *places, *rest), between(-2, 2)),
+        Operand((*pairs, *places), numbers_below(count), "int"),
+    )
+    write = lambda x, indices: _scatter_add(x, indices, rows=count, paired=len(pairs))  # noqa: E731
+    return Case(write, operands, oracle, "", draw(seeds))
 
 
 # ── contraction ───────────────────────────────────────────────────────────────────────────────────────────

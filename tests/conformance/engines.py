@@ -1,8 +1,12 @@
-"""The engines that must agree. A new engine joins the whole suite by one line here."""
+"""The engines that must agree. A new engine joins the whole suite by one line here.
+
+`ENGINES` run every case by itself. An engine that compiles is better asked for many at once: `COMPILED` makes those, and
+`families` puts the cases of a table into one program for them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
@@ -15,6 +19,23 @@ ENGINES: list[Engine] = [
     Reference("float32"),
     Reference("float64"),
 ]
+
+
+def native(precision: str = "float32", threads: int | None = 2) -> Engine:
+    """The native engine; skips where there is no C compiler."""
+    from talweg.engines.native import Native, build
+
+    if build.compiler() is None:
+        pytest.skip("no C compiler on the path: install gcc or clang")
+    return Native(precision, threads)
+
+
+Factory = Callable[[], Engine]
+
+COMPILED: dict[str, Factory] = {
+    "native-float32": native,
+    "native-float64": lambda: native("float64"),
+}
 
 # How far a result may lie from the oracle's, which has float64 and the very same operands.
 # float32: 25 units in the last place, for the order of a sum is an engine's own. float64: 4500 units.

@@ -1,8 +1,11 @@
 """Every activation against PyTorch (float64, relative tolerance 1e-12) and Keras (float32, 2e-6): values and slopes.
 
 Where frameworks disagree:
-- `relu6` at 6 and `hard_sigmoid` at ±3: PyTorch's slope is 0; here, written with `minimum` and `maximum`, it is half of
-  the inner one (decision 001). The kinks are left out of the grid.
+- `relu6` at 6, `hard_sigmoid` and `hard_silu` at ±3, `hard_tanh` and `sparse_sigmoid` at ±1: PyTorch's slope is 0;
+  here, written with `minimum` and `maximum`, it is half of the inner one (decision 001). The grid leaves the kinks out.
+- `sparsemax`: Keras 3.15's makes, on PyTorch, rows that do not sum to 1; the paper is followed.
+- `threshold`: NaN stays NaN, as in PyTorch; Keras answers the default value.
+- `squareplus`: Keras writes (x + √(x² + b)) / 2, of which nothing is left at -1e4 in float32.
 - `leaky_relu`: Keras's default slope is 0.2, PyTorch's 0.01. Keras is followed.
 - `hard_sigmoid`: x/6 + 1/2 as in Keras 3 and PyTorch; Keras 2 had 0.2 x + 1/2.
 """
@@ -25,6 +28,15 @@ from talweg.graph import BATCH, Program
 from talweg.nn.activations import ACTIVATIONS, ActivationFunction
 
 Torch = Callable[[Any, Any], Any]  # (torch, x) to y
+
+
+def sparsemax(t: Any, x: Any) -> Any:
+    """By sorting, as in the paper: τ from the longest run of largest numbers that stay above it."""
+    ordered = x.sort(-1, descending=True).values
+    count = t.arange(1, x.shape[-1] + 1, dtype=x.dtype)
+    support = (1 + count * ordered > ordered.cumsum(-1)).sum(-1, True)
+    return (x - (ordered.cumsum(-1).gather(-1, support - 1) - 1) / support).relu()
+
 
 # name, options: what PyTorch makes of it; None where PyTorch has nothing of the kind
 CASES: list[tuple[str, dict[str, Any], Torch | None]] = [
@@ -54,8 +66,32 @@ CASES: list[tuple[str, dict[str, Any], Torch | None]] = [
     ("mish", {}, lambda t, x: t.nn.functional.mish(x)),
     ("exponential", {}, lambda t, x: t.exp(x)),
     ("gaussian", {}, lambda t, x: t.exp(-x * x)),
+    ("rrelu", {}, lambda t, x: t.nn.functional.rrelu(x)),
+    ("rrelu", {"lower": 0.1, "upper": 0.2}, lambda t, x: t.nn.functional.rrelu(x, 0.1, 0.2)),
+    ("threshold", {}, lambda t, x: t.relu(x)),
+    ("threshold", {"threshold": 1.0, "default_value": -2.0}, lambda t, x: t.nn.functional.threshold(x, 1.0, -2.0)),
+    ("hard_tanh", {}, lambda t, x: t.nn.functional.hardtanh(x)),
+    ("hard_tanh", {"min_val": -2.0, "max_val": 0.7}, lambda t, x: t.nn.functional.hardtanh(x, -2.0, 0.7)),
+    ("hard_silu", {}, lambda t, x: t.nn.functional.hardswish(x)),
+    ("hard_shrink", {}, lambda t, x: t.nn.functional.hardshrink(x)),
+    ("hard_shrink", {"threshold": 1.1}, lambda t, x: t.nn.functional.hardshrink(x, 1.1)),
+    ("soft_shrink", {}, lambda t, x: t.nn.functional.softshrink(x)),
+    ("soft_shrink", {"threshold": 1.1}, lambda t, x: t.nn.functional.softshrink(x, 1.1)),
+    ("sparse_sigmoid", {}, lambda t, x: t.nn.functional.hardtanh(x / 2 + 0.5, 0.0, 1.0)),
+    ("sparse_plus", {}, lambda t, x: t.where(x <= -1, 0.0, t.where(x < 1, (x + 1) ** 2 / 4, x))),
+    ("celu", {}, lambda t, x: t.nn.functional.celu(x)),
+    ("celu", {"alpha": 0.5}, lambda t, x: t.nn.functional.celu(x, 0.5)),
+    ("log_sigmoid", {}, lambda t, x: t.nn.functional.logsigmoid(x)),
+    ("tanh_shrink", {}, lambda t, x: t.nn.functional.tanhshrink(x)),
+    ("squareplus", {}, lambda t, x: t.where(x < 0, 2 / ((x * x + 4).sqrt() - x), (x + (x * x + 4).sqrt()) / 2)),
+    ("squareplus", {"b": 1.5}, None),
+    ("softmin", {}, lambda t, x: t.nn.functional.softmin(x, -1)),
+    ("softmin", {"axis": 1}, lambda t, x: t.nn.functional.softmin(x, 1)),
+    ("sparsemax", {}, lambda t, x: sparsemax(t, x)),
+    ("sparsemax", {"axis": 1}, lambda t, x: sparsemax(t, x.movedim(1, -1)).movedim(-1, 1)),
+    ("glu", {"axis": 1}, lambda t, x: t.nn.functional.glu(x, 1)),
 ]
-NOT_IN_KERAS = {"gaussian"}  # e^(-x²), of seed 004; Keras has none
+NOT_IN_KERAS = {"gaussian", "rrelu", "softmin"}  # e^(-x²) is of seed 004, the others are PyTorch's
 ids = [f"{n}{o or ''}" for n, o, _ in CASES]
 every_case = pytest.mark.parametrize(("name", "options", "torch_form"), CASES, ids=ids)
 
@@ -109,6 +145,10 @@ def test_against_keras(name: str, options: dict[str, Any], torch_form: Torch | N
         return
     ops, function = keras.ops, getattr(keras.activations, name)
     values = X[:1].astype(np.float32)
+    if name == "threshold":
+        options = {"threshold": 0.0, "default_value": 0.0, **options}  # which Keras demands
+    if "min_val" in options or name == "sparsemax":
+        return  # Keras's `hard_tanh` has no bounds of one's own; for `sparsemax` see above
     expected = ops.convert_to_numpy(function(ops.convert_to_tensor(values), **options))
     np.testing.assert_allclose(ACTIVATIONS.get(name)(values, **options), expected, 2e-6, 1e-6)
 

@@ -3,17 +3,23 @@
 Relative tolerance: 1e-9 in float64 (against Keras 1e-6: the last step of its mean is in float32), 1e-5 in float32.
 
 Where frameworks disagree, and who is followed:
-- Probabilities are clipped to [1e-7, 1 - 1e-7] (Keras); PyTorch clamps the logarithm at -100.
+- Probabilities are clipped to [1e-7, 1 - 1e-7] (Keras); PyTorch clamps the logarithm at -100, and so does `BCELoss`,
+  whose slope is 0 beyond (PyTorch's is ±1e12).
 - `categorical_crossentropy` of probabilities divides by their sum (Keras); PyTorch takes logits only.
 - A loss sees through a softmax or sigmoid that made its predictions, to the logits, as Keras does on TensorFlow (not on
   PyTorch, where a wrong answer costs 16.1 nats at most and has no slope).
-- A mean with weights divides by the number of examples (Keras), not by the sum of weights (PyTorch's `weight=`).
+- A mean with sample weights divides by the number of examples (Keras), not by their sum; one with weights of classes,
+  or with labels that are ignored, by the sum over the labels (both). Where all are ignored it is 0 (Keras), not NaN.
+- A hinge takes a label 0 as -1 one by one; Keras, where a batch has nothing but 0 and 1.
+- Focal losses of logits are stable; Keras takes the softmax or sigmoid first and clips it.
+- `SoftMarginLoss` is stable; PyTorch's e^(-y x) overflows.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,73 +27,52 @@ import pytest
 
 from conformance.differences import assert_gradients
 from conformance.engines import assert_close, every_engine, run_once
+from conformance.losses import (
+    BF,
+    BITS,
+    CASES,
+    CERTAIN,
+    CF,
+    CLASS,
+    CLASSES,
+    EXTREME,
+    KIND,
+    LOGITS,
+    NEAR,
+    ONE_HOT,
+    PIXEL_CLASS,
+    PROBABILITIES,
+    ROW_SIGNS,
+    ROWS,
+    SETS,
+    SOME_CLASS,
+    TRIPLETS,
+    VALUES,
+    WEIGHTS,
+    B,
+    C,
+    S,
+    Torch,
+    pytorch,
+)
 from support import oracle
 from talweg import graph as g
 from talweg.engines import Engine
-from talweg.errors import ShapeError, UsageError
+from talweg.errors import DataError, ShapeError, UsageError
 from talweg.gradient import gradient
 from talweg.graph import BATCH, Array, Program, Tensor
-from talweg.nn import activations
+from talweg.nn import activations, losses
+from talweg.nn.layers import Dense, Reshape
 from talweg.nn.losses import Loss
+from talweg.train.saved import load
+from talweg.train.sequential import Sequential
 
-ROWS, CLASSES = 6, 4
-random = np.random.default_rng(7)
-VALUES = random.normal(size=(ROWS, CLASSES))
-BITS = (random.random((ROWS, CLASSES)) < 0.5).astype(float)
-CLASS = random.integers(0, CLASSES, ROWS)
-ONE_HOT = np.eye(CLASSES)[CLASS]
-LOGITS = random.normal(size=(ROWS, CLASSES)) * 3
-EXTREME = np.where(random.random((ROWS, CLASSES)) < 0.5, 1e4, -1e4) + random.normal(size=(ROWS, CLASSES))
-PROBABILITIES = random.uniform(0.05, 0.95, (ROWS, CLASSES))  # rows that do not sum to 1: Keras makes them
-CERTAIN = np.array([[0.0, 1.0, 0.0, 0.0]] * ROWS)  # clipped
-WEIGHTS = np.array([0.5, 2.0, 1.0, 0.0, 3.0, 1.5])
-
-Torch = Callable[[Any, Any, Any], Any]  # (functional, y, prediction) to the loss of each example
-B, C, S = "BinaryCrossentropy", "CategoricalCrossentropy", "SparseCategoricalCrossentropy"
-
-
-def bce(f: Any, y: Any, p: Any) -> Any:
-    return f.binary_cross_entropy_with_logits(p, y, reduction="none").mean(-1)
-
-
-def smooth_bce(f: Any, y: Any, p: Any) -> Any:
-    return bce(f, y * 0.8 + 0.1, p)
-
-
-# loss, options, labels, predictions, what PyTorch makes of it (None: it has nothing of the kind)
-CASES: list[tuple[str, dict[str, Any], Array, Array, Torch | None]] = [
-    ("MeanSquaredError", {}, VALUES, LOGITS, lambda f, y, p: f.mse_loss(p, y, reduction="none").mean(-1)),
-    ("MeanAbsoluteError", {}, VALUES, LOGITS, lambda f, y, p: f.l1_loss(p, y, reduction="none").mean(-1)),
-    (B, {}, BITS, PROBABILITIES, lambda f, y, p: f.binary_cross_entropy(p, y, reduction="none").mean(-1)),
-    (B, {}, BITS, CERTAIN, None),
-    (B, {"label_smoothing": 0.2}, BITS, PROBABILITIES, None),
-    (B, {"from_logits": True}, BITS, LOGITS, bce),
-    (B, {"from_logits": True}, BITS, EXTREME, bce),
-    (B, {"from_logits": True, "label_smoothing": 0.2}, BITS, LOGITS, smooth_bce),
-    (
-        C,
-        {},
-        ONE_HOT,
-        PROBABILITIES,
-        lambda f, y, p: f.nll_loss((p / p.sum(-1, True)).log(), y.argmax(-1), reduction="none"),
-    ),
-    (C, {}, ONE_HOT, CERTAIN, None),
-    (C, {"label_smoothing": 0.1}, ONE_HOT, PROBABILITIES, None),
-    (C, {"from_logits": True}, ONE_HOT, LOGITS, lambda f, y, p: f.cross_entropy(p, y, reduction="none")),
-    (C, {"from_logits": True}, ONE_HOT, EXTREME, lambda f, y, p: f.cross_entropy(p, y, reduction="none")),
-    (
-        *(C, {"from_logits": True, "label_smoothing": 0.1}, ONE_HOT, LOGITS),
-        lambda f, y, p: f.cross_entropy(p, y, reduction="none", label_smoothing=0.1),
-    ),
-    (S, {}, CLASS, PROBABILITIES, lambda f, y, p: f.nll_loss((p / p.sum(-1, True)).log(), y, reduction="none")),
-    (S, {}, CLASS, CERTAIN, None),
-    (S, {"from_logits": True}, CLASS, LOGITS, lambda f, y, p: f.cross_entropy(p, y, reduction="none")),
-    (S, {"from_logits": True}, CLASS, EXTREME, lambda f, y, p: f.cross_entropy(p, y, reduction="none")),
-]
-KIND = {id(LOGITS): "", id(EXTREME): "extreme", id(CERTAIN): "certain", id(PROBABILITIES): "", id(VALUES): ""}
-ids = [f"{name}-{KIND[id(p)]}-{options or ''}" for name, options, _, p, _ in CASES]
+ids = [f"{name}-{KIND.get(id(p), '')}-{options or ''}" for name, options, _, p, _ in CASES]
 every_case = pytest.mark.parametrize(("name", "options", "y", "p", "torch_form"), CASES, ids=ids)
-REDUCTIONS = ("sum_over_batch_size", "mean", "sum")
+REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight")
+FIRST = {case[0]: case for case in reversed(CASES)}  # of each loss
+KERAS_ATOL = 2e-7  # Keras takes float32 to the unit vectors of `cosine_similarity`, whatever its dtype
+COUNTED = ("weight", "ignore_index", "ignore_class")  # options by which labels count differently in a mean
 
 
 def test_every_loss_has_cases() -> None:
@@ -98,10 +83,15 @@ def test_every_loss_has_cases() -> None:
         assert fields == {key for options in kinds for key in options}, f"{name}: an option without a case"
 
 
-def tensors(y: Array) -> tuple[Tensor, Tensor, Tensor]:
+def tensors(y: Array, p: Array = LOGITS) -> tuple[Tensor, Tensor, Tensor]:
     dtype: g.DType = "int" if y.dtype.kind == "i" else "float"
     label = g.input_tensor("y", (BATCH, *y.shape[1:]), dtype)
-    return label, g.input_tensor("p", (BATCH, CLASSES)), g.input_tensor("w", (BATCH,))
+    return label, g.input_tensor("p", (BATCH, *p.shape[1:])), g.input_tensor("w", (BATCH,))
+
+
+def beside(weights: Array, examples: Array) -> Array:
+    """The weight of each example for each of its values; Keras divides by the sum of what it is given."""
+    return np.broadcast_to(weights.reshape(-1, *[1] * (examples.ndim - 1)), examples.shape).copy()
 
 
 @every_engine
@@ -111,8 +101,8 @@ def test_values_and_slopes(
 ) -> None:
     """Of each example, and reduced with weights in each way; against PyTorch where it can, and Keras."""
     torch, keras = oracle("torch"), oracle("keras")
-    label, prediction, weight = tensors(y)
-    outputs: dict[str, Tensor] = {"examples": Loss.registry.get(name)(**options)(label, prediction)}
+    label, prediction, weight = tensors(y, p)
+    outputs: dict[str, Tensor] = {"examples": Loss.registry.get(name)(**options, reduction=None)(label, prediction)}
     for reduction in REDUCTIONS:
         made = Loss.registry.get(name)(**options, reduction=reduction)
         for label_of, w in (("", None), ("weighted", weight)):
@@ -125,19 +115,26 @@ def test_values_and_slopes(
     if p is CERTAIN:
         rtol, atol = (1e-3, 1e-6) if engine.precision == "float32" else (1e-9, 1e-12)  # 1 - 1e-7 in float32
 
-    seen = p.astype(engine.precision).astype(np.float64)
-    if torch_form is not None:
-        t = torch.tensor(seen, requires_grad=True)
-        examples = torch_form(torch.nn.functional, torch.tensor(y), t)
-        np.testing.assert_allclose(out["examples"], examples.detach(), rtol, atol)
-        (examples * torch.tensor(WEIGHTS)).mean().backward()
-        np.testing.assert_allclose(out["slope of meanweighted"], t.grad, rtol, atol)
     dtype = engine.precision
+    if torch_form is not None:
+        t = torch.tensor(p.astype(dtype).astype(np.float64), requires_grad=True)
+        seen = y if y.dtype.kind == "i" else y.astype(dtype).astype(np.float64)
+        examples = torch_form(torch.nn.functional, torch.tensor(seen), t)
+        np.testing.assert_allclose(out["examples"], examples.detach(), rtol, atol)
+        (examples * torch.tensor(beside(WEIGHTS, out["examples"]))).sum().backward()
+        np.testing.assert_allclose(out["slope of sumweighted"], t.grad, rtol, atol)
+        if not any(option in COUNTED for option in options) and y is not SOME_CLASS:
+            np.testing.assert_allclose(out["slope of meanweighted"] * examples.numel(), t.grad, rtol, atol * ROWS)
+    if not hasattr(keras.losses, name) or (p is EXTREME and name in (BF, CF)) or p is NEAR:
+        return
     for reduction in (*REDUCTIONS, "none"):
         theirs = getattr(keras.losses, name)(**options, reduction=reduction, dtype=dtype)
         for label_of, w in (("", None), ("weighted", WEIGHTS)):
+            if "ignore_class" in options and reduction == "mean_with_sample_weight":
+                continue  # Keras then divides by the weights of what counts, here by both
             t = torch.tensor(p.astype(dtype), requires_grad=True)
-            value = theirs(torch.tensor(y), t, None if w is None else torch.tensor(w.astype(dtype)))
+            each = None if w is None else torch.tensor(beside(w, out["examples"]).astype(dtype))
+            value = theirs(torch.tensor(y), t, each)
             if reduction == "none":
                 if dtype == "float64":
                     continue  # a loss that is called with arrays answers in float32
@@ -146,22 +143,47 @@ def test_values_and_slopes(
                 continue
             value.backward()
             np.testing.assert_allclose(out[reduction + label_of], value.detach(), max(rtol, 1e-6), atol)
-            np.testing.assert_allclose(out[f"slope of {reduction}{label_of}"], t.grad, max(rtol, 1e-6), 1e-8)
+            np.testing.assert_allclose(out[f"slope of {reduction}{label_of}"], t.grad, max(rtol, 1e-6), KERAS_ATOL)
+
+
+OF_PYTORCH = [(n, o, y, p) for n, o, y, p, _ in CASES if n.endswith("Loss") and "from_logits" not in o]
+
+
+@pytest.mark.parametrize(("name", "options", "y", "p"), OF_PYTORCH, ids=[f"{n}-{o or ''}" for n, o, _, _ in OF_PYTORCH])
+def test_reductions_are_pytorch_s(name: str, options: dict[str, Any], y: Array, p: Array) -> None:
+    """The class of the same name, reduced by PyTorch itself: weights of classes and ignored labels count as there."""
+    if name == "SoftMarginLoss" and p is EXTREME:
+        return  # PyTorch overflows
+    torch = oracle("torch")
+    for reduction in ("mean", "sum", *(["batchmean"] if name == "KLDivLoss" else [])):
+        t = torch.tensor(p, requires_grad=True)
+        theirs = pytorch(name, options, reduction)(torch.nn.functional, torch.tensor(y), t)
+        theirs.backward()
+        label, prediction, _ = tensors(y, p)
+        made = Loss.registry.get(name)(**options, reduction=reduction)
+        total = made.reduce(made.examples(label, prediction))
+        [slope] = gradient(total, [prediction])
+        values = g.evaluate([total, slope], {label: y, prediction: p}, ROWS, "float64")
+        np.testing.assert_allclose(values[total], theirs.detach(), 1e-9)
+        np.testing.assert_allclose(values[slope], t.grad, 1e-9, 1e-12)
 
 
 @every_case
 def test_slopes_against_differences(
     name: str, options: dict[str, Any], y: Array, p: Array, torch_form: Torch | None
 ) -> None:
-    if p is CERTAIN or p is EXTREME:
+    if id(p) in KIND:
         return  # clipped, so there are kinks; or so large that differences drown in rounding: there PyTorch judges
-    label, prediction, weight = tensors(y)
+    label, prediction, weight = tensors(y, p)
     made = Loss.registry.get(name)(**options)
     loss = made.reduce(made.examples(label, prediction), weight)
     assert_gradients(loss, [prediction], {label: y, prediction: p, weight: WEIGHTS}, ROWS)
 
 
-SEEN_THROUGH = [("softmax", C, ONE_HOT), ("softmax", S, CLASS), ("sigmoid", B, BITS)]
+SEEN_THROUGH = [
+    *(("softmax", C, ONE_HOT), ("softmax", S, CLASS), ("sigmoid", B, BITS)),
+    *(("softmax", CF, ONE_HOT), ("sigmoid", BF, BITS), ("sigmoid", "BCELoss", BITS)),
+]
 
 
 @pytest.mark.parametrize("told", [False, True])
@@ -202,27 +224,151 @@ def test_no_loss_sees_through_what_it_should_not() -> None:
 
 @pytest.mark.parametrize("name", list(Loss.registry))
 def test_nan_comes_out_and_batches_do_not_matter(name: str) -> None:
-    y = {"classes": CLASS, "binary": BITS, "one_hot": ONE_HOT}.get(Loss.registry.get(name)().targets, VALUES)
-    loss = Loss.registry.get(name)(reduction=None)
-    together = loss(y, PROBABILITIES)
-    apart = np.concatenate([loss(y[i : i + 1], PROBABILITIES[i : i + 1]) for i in range(ROWS)])
+    _, options, y, p, _ = FIRST[name]
+    loss = Loss.registry.get(name)(**options, reduction=None)
+    together = loss(y, p)
+    apart = np.concatenate([loss(y[i : i + 1], p[i : i + 1]) for i in range(ROWS)])
     np.testing.assert_allclose(together, apart, 1e-6)
-    broken = PROBABILITIES.copy()
-    broken[2, 1] = np.nan
-    found = np.isnan(loss(y, broken))
-    assert found[2] and found.sum() == 1
+    broken = p.copy()
+    broken[3] = np.nan
+    found = np.isnan(loss(y, broken)).reshape(ROWS, -1)
+    assert found[3].all() and found.sum() == found[3].size
 
 
 @pytest.mark.parametrize("name", list(Loss.registry))
 def test_column_labels_and_wrong_ones(name: str) -> None:
     loss = Loss.registry.get(name)()
-    if loss.targets == "classes":
+    if loss.targets == "nothing":
+        assert loss(None, TRIPLETS) == loss(BITS, TRIPLETS), "labels are not looked at"
+        return
+    if loss.targets in ("classes", "classes_or_rows"):
         assert loss(CLASS[:, None], PROBABILITIES) == loss(CLASS, PROBABILITIES), "(batch, 1) meets (batch,)"
+    elif name == "MultiLabelMarginLoss":
+        assert loss(SETS[:, :1] * 0, PROBABILITIES[:, :1]) == 0, "with one class there is no other"
     else:
-        one = PROBABILITIES[:, :1]
+        one = PROBABILITIES[:, : loss.formula.parts]
         assert loss(BITS[:, 0], one) == loss(BITS[:, :1], one), "(batch,) meets (batch, 1)"
     with pytest.raises(ShapeError, match="labels of shape"):
         loss(np.zeros((ROWS, 2, 3)), PROBABILITIES)
+
+
+@every_case
+def test_a_loss_is_written_as_json(
+    name: str, options: dict[str, Any], y: Array, p: Array, torch_form: Torch | None
+) -> None:
+    loss = Loss.registry.get(name)(**options)
+    again = Loss.from_config(json.loads(json.dumps(loss.to_config())))
+    assert type(again) is type(loss) and again.options == loss.options
+    assert again(y, p) == loss(y, p)
+
+
+@pytest.mark.parametrize("name", list(Loss.registry))
+def test_every_loss_trains_and_is_saved(name: str, tmp_path: Path) -> None:
+    """In a model that is saved, and evaluates as before when it is loaded; as a metric by its name."""
+    _, options, y, p, _ = FIRST[name]
+    width, shape = int(np.prod(p.shape[1:])), tuple(p.shape[1:])
+    probabilities = name in (B, C, S, BF, CF, "KLDivergence", "BCELoss", "Poisson")
+    last = Dense(width, activation="sigmoid" if probabilities else None, input_shape=(3,))
+    model = Sequential([last, *([Reshape(shape)] if len(shape) > 1 else [])], seed=0)
+    model.compile("adam", Loss.registry.get(name)(**options), metrics=[losses.get(name).formula.__name__])
+    x = np.random.default_rng(0).normal(size=(ROWS, 3))
+    history = model.fit(x, y, epochs=20, batch_size=4, verbose=0).history["loss"]
+    assert np.isfinite(history).all() and history[-1] < history[0]
+    model.save(tmp_path / "model.talweg")
+    again = load(tmp_path / "model.talweg")
+    assert again.evaluate(x, y, verbose=0) == model.evaluate(x, y, verbose=0)
+
+
+# ── what is particular ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("axis", "shape"), [(-1, (5, CLASSES)), (1, (CLASSES, 5))])
+@pytest.mark.parametrize(
+    ("loss", "options"),
+    [
+        (losses.CrossEntropyLoss, {}),
+        (losses.NLLLoss, {"ignore_index": -1}),
+        (losses.SparseCategoricalCrossentropy, {"from_logits": True, "ignore_class": -1}),
+    ],
+)
+def test_class_axes_and_ignored_labels_in_a_model(
+    loss: type[Loss], options: dict[str, Any], axis: int, shape: tuple[int, ...]
+) -> None:
+    x = np.random.default_rng(0).normal(size=(ROWS, 3))
+    model = Sequential([Dense(20, input_shape=(3,)), Reshape(shape)], seed=0)
+    model.compile("sgd", loss(**options, axis=axis))
+    labels = np.where(np.arange(5) == 2, -100 if not options else -1, PIXEL_CLASS)
+    value = model.evaluate(x, labels, verbose=0)
+    predicted, kept = np.moveaxis(model.predict(x, verbose=0), axis, -1), np.arange(5) != 2
+    np.testing.assert_allclose(value, loss(**options)(PIXEL_CLASS[:, kept], predicted[:, kept]), 1e-5)
+    with pytest.raises(DataError, match=r"class numbers 0\.\.3"):
+        model.fit(x, PIXEL_CLASS + 1, verbose=0)
+
+
+def test_all_ignored_is_zero() -> None:
+    assert losses.CrossEntropyLoss()(np.full(ROWS, -100), LOGITS) == 0
+    assert losses.SparseCategoricalCrossentropy(ignore_class=7)(np.full(ROWS, 7), PROBABILITIES) == 0
+
+
+def test_masked_logits_cost_nothing_unless_they_are_true() -> None:
+    masked = np.where(np.arange(CLASSES) == (CLASS + 1)[:, None] % CLASSES, -np.inf, LOGITS)
+    label, prediction, _ = tensors(CLASS)
+    total = g.mean(losses.cross_entropy_loss(label, prediction))
+    [slope] = gradient(total, [prediction])
+    values = g.evaluate([total, slope], {label: CLASS, prediction: masked}, ROWS, "float64")
+    torch = oracle("torch")
+    t = torch.tensor(masked, requires_grad=True)
+    expected = torch.nn.functional.cross_entropy(t, torch.tensor(CLASS))
+    expected.backward()
+    np.testing.assert_allclose(values[total], expected.detach(), 1e-12)
+    np.testing.assert_allclose(values[slope], t.grad, 1e-12)
+
+
+def test_a_certain_probability_costs_100_nats_as_in_pytorch() -> None:
+    torch = oracle("torch")
+    value = losses.BCELoss(reduction=None)(ONE_HOT, CERTAIN)
+    np.testing.assert_allclose(value, torch.nn.BCELoss(reduction="none")(torch.tensor(CERTAIN), torch.tensor(ONE_HOT)))
+
+
+@pytest.mark.parametrize(
+    ("name", "p"), [("MarginRankingLoss", np.zeros((ROWS, 2))), ("HingeEmbeddingLoss", np.ones(ROWS))]
+)
+def test_a_margin_that_is_met_exactly_has_pytorch_s_slope(name: str, p: Array) -> None:
+    torch = oracle("torch")
+    label, prediction, _ = tensors(ROW_SIGNS, p)
+    made = Loss.registry.get(name)()
+    [slope] = gradient(made.reduce(made.examples(label, prediction)), [prediction])
+    t = torch.tensor(p, requires_grad=True)
+    pytorch(name, {}, "mean")(torch.nn.functional, torch.tensor(ROW_SIGNS), t).backward()
+    values = g.evaluate([slope], {label: ROW_SIGNS, prediction: p}, ROWS, "float64")
+    np.testing.assert_allclose(values[slope], t.grad, 1e-9)
+    assert (values[slope] != 0).any()
+
+
+def test_a_distance_of_ones_own() -> None:
+    def largest(a: Tensor, b: Tensor) -> Tensor:
+        return g.max(abs(a - b), axis=-1)
+
+    loss = losses.TripletMarginWithDistanceLoss(distance_function=largest)
+    d = np.abs(TRIPLETS[:, :2, None] - TRIPLETS.reshape(ROWS, 3, 2).swapaxes(1, 2)).max(1)
+    np.testing.assert_allclose(loss(None, TRIPLETS), np.maximum(d[:, 1] - d[:, 2] + 1, 0).mean(), 1e-6)
+    with pytest.raises(UsageError, match="cannot be saved"):
+        loss.to_config()
+
+
+def test_what_is_refused() -> None:
+    with pytest.raises(UsageError, match="reduction must be one of"):
+        losses.Huber(reduction="average")
+    with pytest.raises(ShapeError, match="takes 3 predictions of one length"):
+        losses.TripletMarginLoss()(None, VALUES)
+    with pytest.raises(UsageError, match="each of the 4 classes"):
+        losses.CrossEntropyLoss(weight=[1.0, 2.0])(CLASS, LOGITS)
+    with pytest.raises(UsageError, match="p must be 1 or 2"):
+        losses.MultiMarginLoss(p=3)(CLASS, LOGITS)
+    model = Sequential([Dense(4, input_shape=(3,))], seed=0)
+    model.compile("sgd", "soft_margin_loss")
+    with pytest.raises(DataError, match="takes labels -1 and 1, or 0 and 1"):
+        model.fit(np.zeros((ROWS, 3)), VALUES, verbose=0)
 
 
 @every_engine

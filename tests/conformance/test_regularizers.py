@@ -14,7 +14,7 @@ from conformance.engines import every_engine, run_once
 from support import oracle
 from talweg import graph as g
 from talweg.engines import Engine
-from talweg.errors import UsageError
+from talweg.errors import ShapeError, UsageError
 from talweg.gradient import gradient
 from talweg.graph import Program
 from talweg.nn.regularizers import REGULARIZERS, get
@@ -26,6 +26,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("L2", {"l2": 0.2}),
     ("L1L2", {}),
     ("L1L2", {"l1": 0.1, "l2": 0.3}),
+    ("OrthogonalRegularizer", {}),
+    ("OrthogonalRegularizer", {"factor": 0.3, "mode": "columns"}),
 ]
 W = np.random.default_rng(1).normal(size=(4, 3))
 W[1, 1] = 0.0  # |w| has slope 0 there
@@ -64,3 +66,7 @@ def test_what_a_regularizer_may_be() -> None:
     assert formula is not None and formula(g.state_tensor("w", (2,))).shape == ()
     with pytest.raises(UsageError, match="a regularizer must be"):
         get(3)
+    with pytest.raises(UsageError, match="mode must be"):
+        REGULARIZERS.get("OrthogonalRegularizer")(mode="diagonals")
+    with pytest.raises(ShapeError, match="takes a matrix"):
+        REGULARIZERS.get("OrthogonalRegularizer")()(np.ones(3))

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from talweg.datasets import digits
 
 HEAVY = ("pandas", "sklearn", "scipy", "pooch", "requests", "PIL", "tqdm", "rich", "matplotlib")
 
@@ -15,6 +21,25 @@ def test_only_numpy_is_imported() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert found.strip() == "[]"
+
+
+def test_the_digits_are_read_without_their_library() -> None:
+    """Its import takes longer than the training; `talweg train digits` is the first command that anybody runs."""
+    code = f"""
+import sys
+from talweg.datasets import digits
+digits.load_data()
+print([m for m in sys.modules if m.split('.')[0] in {HEAVY}])
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert found.strip() == "[]"
+
+
+def test_where_the_file_of_the_digits_is_elsewhere_their_library_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    (x, y), _ = digits.load_data()
+    monkeypatch.setattr(Path, "is_file", lambda path: False)
+    (same_x, same_y), _ = digits.load_data()
+    assert (x == same_x).all() and (y == same_y).all() and same_x.dtype == x.dtype == np.uint8
 
 
 def test_all_names_exist() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pandas as pd
@@ -48,6 +49,20 @@ def test_three_parts_of_several_arrays_stay_together() -> None:
         first, table, texts = parts[k], parts[3 + k], parts[6 + k]
         assert isinstance(table, pd.DataFrame) and isinstance(texts, list)
         assert first[:, 0].tolist() == table["a"].tolist() == [2 * int(t) for t in texts]
+
+
+@given(st.lists(st.integers(0, 4), min_size=4, max_size=80), st.floats(0.05, 0.9), st.integers(0, 2**31), st.booleans())
+def test_the_parts_are_scikit_learn_s(labels: list[int], test: float, seed: int, is_stratified: bool) -> None:
+    """The same rows in the same order: runs and results of before stay what they were."""
+    theirs = pytest.importorskip("sklearn.model_selection").train_test_split
+    size, rows = math.ceil(test * len(labels)), np.arange(len(labels))
+    stratify = labels if is_stratified else None
+    try:
+        ours = train_test_split(rows, test_size=size, stratify=stratify, seed=seed)
+    except (DataError, UsageError):  # too few rows, or too few of a class
+        return
+    expected = theirs(rows, test_size=size, stratify=stratify, random_state=seed)
+    assert [part.tolist() for part in ours] == [part.tolist() for part in expected]
 
 
 def test_stratified_parts_have_the_proportions_of_the_whole() -> None:

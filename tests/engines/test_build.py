@@ -15,7 +15,7 @@ import pytest
 from talweg import graph as g
 from talweg.engines import Engine, Reference, choose, engine_by_name
 from talweg.engines.native import Native, build, cache, compilers
-from talweg.errors import UsageError
+from talweg.errors import UnknownNameError, UsageError
 from talweg.graph import Program
 
 needs_compiler = pytest.mark.skipif(build.compiler() is None, reason="no C compiler on the path: install gcc or clang")
@@ -58,7 +58,7 @@ def test_an_object_is_made_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     def compile_again(*_: object) -> str:
         raise AssertionError("it was there")
 
-    monkeypatch.setattr(compilers, "compile_file", compile_again)
+    monkeypatch.setattr(compilers, "Compilation", compile_again)
     compilers._search.cache_clear()  # as a new process: what is known of the compiler is read, the compiler not started
     assert answer() == 42
 
@@ -309,8 +309,37 @@ def run(engine: Engine) -> None:
 
 @pytest.fixture
 def fastest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "AUTO_PREFERS_NATIVE", True)
+    monkeypatch.delenv(choose.PREFERRED)  # the tests' own choice
     choose._say_once.cache_clear()
+
+
+def test_an_environment_variable_says_what_auto_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TALWEG_ENGINE", "reference")
+    assert isinstance(engine_by_name("auto"), Reference)
+    monkeypatch.setenv("TALWEG_ENGINE", "natif")
+    with pytest.raises(UnknownNameError, match="TALWEG_ENGINE 'natif': did you mean 'native'"):
+        engine_by_name("auto")
+    assert engine_by_name("reference").name == "reference"  # what was named in the program is not overruled
+
+
+@needs_compiler
+def test_an_object_on_its_way_is_waited_for_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = build.Making(SOURCE), build.Making(f"{SOURCE}/* another */")
+    assert second.wait().talweg_answer() == first.wait().talweg_answer() == 42
+    assert len(cache.entries()) == 2 and not list(folder.glob("tmp-*"))
+    assert first.is_over and build.Making(SOURCE).is_over  # it is there
+
+
+@needs_compiler
+def test_a_session_says_whether_it_can_run_at_once(folder: Path) -> None:
+    session = Native().compile(summing(), {"seen": np.array(0.0)})
+    assert not session.prepare(2)
+    assert session.prepare(2, wait=True) and session.prepare(1)
+    session.run({"x": np.ones((4, 3), np.float32)}, np.arange(4), 2)
+    assert not session.prepare(4) and session.states()["seen"] == 12
+    session.run({"x": np.ones((4, 3), np.float32)}, np.arange(4), 4)
+    assert session.prepare(4) and session.states()["seen"] == 24
+    assert Reference().compile(summing(), {"seen": np.array(0.0)}).prepare(2)
 
 
 @needs_compiler
@@ -340,9 +369,11 @@ def test_auto_runs_what_does_not_compile_on_the_reference(fastest: None, monkeyp
     def refuse(source: str) -> None:
         raise build.CompileError("internal compiler error")
 
-    monkeypatch.setattr(build, "load", refuse)
+    monkeypatch.setattr(build, "Making", refuse)
     with pytest.warns(RuntimeWarning, match="program 'summing'; the reference.*internal compiler error") as said:
         run(engine_by_name("auto"))
     assert len(said) == 1
+    with pytest.warns(RuntimeWarning, match="internal compiler error"):
+        assert engine_by_name("auto").compile(summing(), {"seen": np.array(0.0)}).prepare(2)
     with pytest.raises(build.CompileError, match="internal compiler error"):
         run(engine_by_name("native"))

@@ -240,7 +240,7 @@ def test_a_larger_batch_that_does_not_compile_leaves_the_states(monkeypatch: pyt
     def refuse(source: str) -> None:
         raise build.CompileError("no")
 
-    monkeypatch.setattr(build, "load", refuse)
+    monkeypatch.setattr(build, "Making", refuse)
     with pytest.raises(build.CompileError):
         session.run(data, np.arange(8), 4)
     assert session.states()["seen"] == 24

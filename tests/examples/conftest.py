@@ -1,15 +1,26 @@
-"""The examples as modules, loaded from where a reader finds them."""
+"""The examples as modules, loaded from where a reader finds them, and run on the engine that a reader gets."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 
 import pytest
 
 from support import ROOT
+from talweg.engines.choose import PREFERRED
+from talweg.engines.native import build
+
+
+@pytest.fixture(scope="module", autouse=True)
+def users_engine() -> Iterator[None]:
+    """Not the engine that tests/conftest.py prefers; but where there is no compiler, a warning would say so."""
+    with pytest.MonkeyPatch.context() as patch:
+        if build.compiler() is not None:
+            patch.delenv(PREFERRED, raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,15 @@ import talweg
 
 MODULES = [
     *("activations", "backend", "callbacks", "datasets", "initializers", "layers", "losses", "metrics", "models"),
-    *("optimizers", "optimizers.schedules", "regularizers", "utils", "datasets.mnist", "datasets.fashion_mnist"),
+    *(
+        "optimizers",
+        "optimizers.schedules",
+        "regularizers",
+        "constraints",
+        "utils",
+        "datasets.mnist",
+        "datasets.fashion_mnist",
+    ),
 ]
 
 PROGRAMS = [
@@ -20,6 +28,8 @@ PROGRAMS = [
     "import talweg as tf; tf.keras.layers.Dense(1, activation=tf.nn.relu); tf.keras.models.Sequential()",
     "import talweg as tf; tf.keras.layers.Dense(1, activation=tf.nn.softmax); tf.nn.sigmoid([0.0])",
     "from talweg.keras.layers import Dense; Dense(1)",
+    "from talweg.keras import Input, Model, layers; x = Input((2,)); Model(x, layers.add([x, layers.Dense(2)(x)]))",
+    "import talweg as tf; x = tf.keras.layers.Input(shape=(2,)); tf.keras.models.Model(inputs=x, outputs=x + x)",
     "from talweg.keras import layers, models; models.Sequential([layers.Flatten()])",
     "import talweg.keras as keras; keras.utils.to_categorical([0, 1])",
     "from talweg.keras.models import Sequential, load_model",
@@ -31,6 +41,8 @@ PROGRAMS = [
     "from talweg.keras import backend as K; assert K.epsilon() == 1e-7 and K.floatx() == 'float32'; K.clear_session()",
     "from talweg.keras.callbacks import EarlyStopping; EarlyStopping(patience=3)",
     "from talweg.keras import regularizers; regularizers.l2(0.001)",
+    "from talweg.keras.constraints import max_norm, NonNeg; max_norm(3.0), NonNeg()",
+    "import talweg; talweg.constraints.UnitNorm(), talweg.optimizers.LBFGS(), talweg.schedules.OneCycle(0.1, 100)",
     "import talweg as tf; tf.keras.utils.set_random_seed(42); tf.keras.backend.clear_session()",
     "import talweg; talweg.utils.to_categorical([0, 1]); talweg.data.Dataset; talweg.datasets.xor()",
     "from talweg import Sequential, layers, load; Sequential([layers.Dense(1)])",
@@ -72,7 +84,7 @@ def test_the_front_door_and_keras_lead_to_the_same_things() -> None:
 
 def test_every_class_of_a_room_has_its_name_in_keras() -> None:
     """Adding a layer, a loss, ... to its room without adding its name to `talweg.keras` fails here."""
-    from talweg.nn import initializers, losses, metrics, regularizers
+    from talweg.nn import constraints, initializers, losses, metrics, regularizers
     from talweg.nn.layers import LAYERS
     from talweg.optim import OPTIMIZERS
     from talweg.optim.schedules import SCHEDULES
@@ -84,6 +96,7 @@ def test_every_class_of_a_room_has_its_name_in_keras() -> None:
         "metrics": metrics.METRICS,
         "initializers": initializers.INITIALIZERS,
         "regularizers": regularizers.REGULARIZERS,
+        "constraints": constraints.CONSTRAINTS,
         "optimizers": OPTIMIZERS,
         "optimizers.schedules": SCHEDULES,
     }

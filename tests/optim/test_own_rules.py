@@ -30,12 +30,12 @@ def tables_are_as_they_were(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_a_rule_with_a_slot() -> None:
     @dataclass(eq=False, repr=False)
-    class Lion(UpdateRule):
-        """w <- w - η sign(β₁ m + (1 - β₁) g) (Chen et al., 2023)."""
+    class SignOfMomentum(UpdateRule):
+        """w <- w - η sign(m), m the running mean of g."""
 
         beta: float = 0.9
 
-        def slots(self) -> dict[str, float]:
+        def slots(self, w: Tensor) -> dict[str, float]:
             return {"m": 0.0}
 
         def update(self, w: Tensor, g_: Tensor, s: Any, step: Tensor, rate: Tensor) -> Any:
@@ -43,11 +43,11 @@ def test_a_rule_with_a_slot() -> None:
             return w - rate * g.sign(m), {"m": m}
 
     model = Sequential([layers.Dense(1, input_shape=(3,), kernel_initializer="zeros")], seed=0)
-    model.compile("lion", "mse", engine="reference")
+    model.compile("signofmomentum", "mse", engine="reference")
     model.optimizer.learning_rate = 0.5
     model.fit(X, Y, batch_size=40, epochs=1, verbose=0)
     np.testing.assert_allclose(model.get_weights()[0].ravel(), [0.5, -0.5, 0.5])
-    assert UpdateRule.from_config({"class": "Lion", "beta": 0.5}).beta == 0.5
+    assert UpdateRule.from_config({"class": "SignOfMomentum", "beta": 0.5}).beta == 0.5
 
 
 def test_a_schedule() -> None:

@@ -233,6 +233,45 @@ def test_ctrl_c_ends_the_fit_cleanly() -> None:
         model.fit(X, Y, verbose=0)
 
 
+def test_ctrl_c_cuts_a_validation_short() -> None:
+    for cut in (1, 2):
+        model, told, measured = network(), Told(), 0
+
+        def measure(*arguments: Any, plain: Any = loop.measure, cut: int = cut) -> Any:
+            nonlocal measured
+            measured += 1
+            if measured == cut:
+                interrupt(Callback())
+            return plain(*arguments)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("talweg.train.model.measure", measure)
+            history = model.fit(X, Y, epochs=5, callbacks=[told], validation_data=(X, Y), verbose=0)
+        assert history.epoch == list(range(cut - 1)) and history.params["interrupted"]
+        assert told.words[-2:] == ["test", "end"] and all(v.live is None for v in model.variables)
+        model.fit(X, Y, validation_data=(X, Y), verbose=0)
+
+
+def test_an_interrupt_that_is_not_ctrl_c_is_raised() -> None:
+    def work() -> None:
+        raise KeyboardInterrupt
+
+    with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
+        interrupts.cutting(work)
+    with Interrupts() as interrupts:
+        assert interrupts.cutting(lambda: 3) == 3
+        assert interrupts.cutting(lambda: signal.raise_signal(signal.SIGINT)) is None and interrupts.asked
+        assert interrupts.cutting(lambda: 3) is None  # it came before
+
+
+def test_slices_change_no_bit_of_an_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, results = network(), []
+    for seconds in (0.0, 1e9):
+        monkeypatch.setattr(loop, "SLICE_SECONDS", seconds)
+        results.append((model.evaluate(X, Y, batch_size=3, verbose=0), model.predict(X, batch_size=3).tobytes()))
+    assert results[0] == results[1]
+
+
 def test_the_weights_after_ctrl_c_are_the_last() -> None:
     model, other = network(), network()
     model.fit(X, Y, batch_size=5, epochs=9, callbacks=[ToldBatches("batch 2", interrupt)], shuffle=False, verbose=0)

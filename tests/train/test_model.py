@@ -185,7 +185,7 @@ def test_pixels_stay_bytes() -> None:
     model = Sequential([Dense(2, input_shape=(4,))], seed=0)
     pixels = np.arange(200, dtype=np.uint8).reshape(50, 4)
     np.testing.assert_array_equal(model.predict(pixels), model.predict(pixels.astype(float)))
-    kinds = {key[1].x_dtype for key in model._sessions._made}
+    kinds = {key[1].arrays["x"][1] for key in model._sessions._made}
     assert kinds == {"uint8", "float"}
 
 
@@ -246,13 +246,6 @@ def test_weights_are_copies_in_keras_order() -> None:
     assert not (model.get_weights()[0] == 9).any()
     model.set_weights([w + 1 for w in model.get_weights()])
     assert (model.layers[0].get_weights()[1] == 1).all() and model.count_params() == 51
-
-
-def test_the_base_says_what_to_use() -> None:
-    base = Model(seed=0)
-    for ask in (lambda: base.layers, lambda: base.predict(X), base.build, base.get_config, lambda: base.variables):
-        with pytest.raises(UsageError, match="use Sequential"):
-            ask()
 
 
 def test_a_rate_that_a_program_assigns_is_checked_and_converted() -> None:

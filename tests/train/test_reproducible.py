@@ -14,7 +14,7 @@ import pytest
 
 from talweg.errors import UsageError
 from talweg.nn.layers import Dense, Dropout
-from talweg.train.seeds import set_random_seed
+from talweg.nn.seeds import set_random_seed
 from talweg.train.sequential import Sequential
 
 X = np.linspace(-1, 1, 90).reshape(30, 3)
@@ -91,7 +91,7 @@ def test_each_epoch_has_its_own_order() -> None:
 
 @pytest.fixture(autouse=True)
 def forget_the_process_seed() -> object:
-    from talweg.train import seeds
+    from talweg.nn import seeds
 
     kept = list(seeds._process), random.getstate(), np.random.get_state()
     yield

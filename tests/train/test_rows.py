@@ -38,8 +38,8 @@ def test_a_last_axis_of_one_may_be_lacking_or_too_many(given_shape: Any, wanted:
 def test_arrays_are_not_copied_without_need() -> None:
     x = np.ones((4, 2), np.float32)
     assert np.shares_memory(features(x, (2,), "float32"), x)
-    rows = Rows(x, np.zeros(4))
-    assert np.shares_memory(rows.part(1, 3).x, x) and len(rows.part(1, 3)) == 2
+    rows = Rows({"x": x, "y": np.zeros(4)})
+    assert np.shares_memory(rows.part(1, 3).feeds["x"], x) and len(rows.part(1, 3)) == 2
 
 
 def test_what_is_an_array() -> None:
@@ -72,8 +72,8 @@ def test_weights() -> None:
     one_hot, classes = np.eye(3, dtype="f4")[[0, 2, 2]], np.array([0, 2, 2], np.int32)
     for y in (one_hot, classes):
         assert class_weights(y, {2: 5, 1: 7}, (3,), "float32").tolist() == [1, 5, 5]  # type: ignore[union-attr]
-    rows = Rows(np.ones((2, 1)), np.ones(2), np.array([2.0, 3.0]))
-    assert rows.weighted(np.array([10.0, 1.0])).weight.tolist() == [20, 3]  # type: ignore[union-attr]
+    rows = Rows({"x": np.ones((2, 1)), "y": np.ones(2), "sample_weight": np.array([2.0, 3.0])})
+    assert rows.weighted(np.array([10.0, 1.0])).feeds["sample_weight"].tolist() == [20, 3]
     assert rows.weighted(None) is rows
 
 
@@ -85,12 +85,12 @@ def visited(source: Any, number: int, done: int = 0, seed: int = 1) -> list[list
     batches = []
     for visit in source.epoch(seed, number, done):
         for at in range(0, len(visit.order), visit.batch_size):
-            batches.append(visit.rows.x[visit.order[at : at + visit.batch_size], 0].astype(int).tolist())
+            batches.append(visit.rows.feeds["x"][visit.order[at : at + visit.batch_size], 0].astype(int).tolist())
     return batches
 
 
 def numbered(n: int) -> Rows:
-    return Rows(np.arange(n)[:, None].astype(float), np.zeros(n))
+    return Rows({"x": np.arange(n)[:, None].astype(float), "y": np.zeros(n)})
 
 
 @given(
@@ -117,7 +117,7 @@ def test_one_batch_of_all_rows_needs_no_order() -> None:
 
 
 def check(x: Any, y: Any) -> Rows:
-    return Rows(np.asarray(x, float)[:, None], np.asarray(y, float))
+    return Rows({"x": np.asarray(x, float)[:, None], "y": np.asarray(y, float)})
 
 
 def test_streams() -> None:

@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 
 from talweg._version import __version__
-from talweg.cli.engine import cache, explain
+from talweg.cli.engine import cache, explain, profile
 from talweg.cli.inspecting import evaluate, predict, summary
 from talweg.cli.listing import datasets, models
+from talweg.cli.rates import lr_find
 from talweg.cli.training import train
 
 app = typer.Typer(
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, evaluate, predict, summary, datasets, models, explain):
+for command in (train, evaluate, predict, summary, datasets, models, explain, profile, lr_find):
     app.command()(command)
 app.add_typer(cache)
 

@@ -36,7 +36,7 @@ def evaluate(
         folder = RunFolder(run)
         model, note = trained_model(run)
         prepared = data_of(folder)
-        test = scores_on_test(model, prepared)
+        test = scores_on_test(model, prepared, folder.config["batch_size"])
         if note:
             output.say(note)
         output.tell("test", f"{scores(test)}   (on {prepared.rows['test']:,} examples never seen in training)")

@@ -43,6 +43,14 @@ class EpochDisplay(Callback):
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch, self._began = epoch, time.perf_counter()
 
+    def on_compile_begin(self, logs: Logs | None = None) -> None:
+        said = "compiling the training step; it is kept for the next time"
+        if self._bar is None:
+            self.output.say(said)
+            self.output.console.file.flush()
+        else:
+            self._bar.update(self._task, description=said)
+
     def on_progress(self, done: int, steps: int, logs: Logs | None = None) -> None:
         if self._bar is not None:
             values = "  ".join(f"{k} {number(v)}" for k, v in _shown(logs).items())

@@ -9,6 +9,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from talweg.cli.options import (
+    MODEL,
+    BatchSize,
+    Data,
+    EngineName,
+    Ignore,
+    Json,
+    Missing,
+    ModelName,
+    Optimizer,
+    Quiet,
+    Seed,
+    Separator,
+    Size,
+    Target,
+    Task,
+    Threads,
+    wishes_of,
+)
 from talweg.cli.output import FAILED, Output, reporting, scores
 from talweg.errors import RunFolderError
 
@@ -16,7 +35,7 @@ if TYPE_CHECKING:
     from talweg.train.experiment import Experiment, Wishes
     from talweg.train.run_folder import RunRecorder
 
-TABLE, MODEL, RUN, SHOWN = "Tables and pictures", "Model and training", "The run", "What is printed"
+RUN = "The run"
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -32,88 +51,25 @@ talweg train --resume runs/digits-dropout-20260102-030405"""
 
 
 def train(
-    data: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="DATA",
-            show_default=False,
-            help="A data set's name (see [bold]talweg datasets[/bold]), a CSV file, or a folder with a folder of "
-            "pictures for each class.",
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|FILE",
-            rich_help_panel=MODEL,
-            help="A model's name (see [bold]talweg models[/bold]), a model.json for its architecture, or a saved model "
-            "to go on from. [dim]Default: what fits the data.[/dim]",
-        ),
-    ] = None,
+    data: Data = None,
+    model: ModelName = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, rich_help_panel=MODEL, help="Passes over the training part.")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, rich_help_panel=MODEL, help="Examples a step.")] = None,
-    optimizer: Annotated[
-        str | None, typer.Option(metavar="NAME", rich_help_panel=MODEL, help="sgd, adam, rmsprop, ...")
-    ] = None,
+    batch_size: BatchSize = None,
+    optimizer: Optimizer = None,
     learning_rate: Annotated[
         float | None, typer.Option(metavar="X", rich_help_panel=MODEL, help="The size of the steps.")
     ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            rich_help_panel=MODEL,
-            help="Decides all that is random: equal seeds, equal runs. [dim]Default: 0[/dim]",
-        ),
-    ] = None,
-    engine: Annotated[
-        str | None,
-        typer.Option(
-            metavar="auto|native|reference", rich_help_panel=MODEL, help="What computes. [dim]Default: auto[/dim]"
-        ),
-    ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            rich_help_panel=MODEL,
-            help="Threads that share the native engine's work; the result is the same to the bit. "
-            "[dim]Default: $TALWEG_THREADS, else the cores there are[/dim]",
-        ),
-    ] = None,
-    target: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", rich_help_panel=TABLE, help="The column of a CSV file to be predicted."),
-    ] = None,
-    task: Annotated[
-        str | None,
-        typer.Option(
-            metavar="classification|regression",
-            rich_help_panel=TABLE,
-            help="[dim]Default: decided by the target, and said.[/dim]",
-        ),
-    ] = None,
-    missing: Annotated[
-        str | None,
-        typer.Option(
-            metavar="error|drop|mean",
-            rich_help_panel=TABLE,
-            help="What to do about missing cells. [dim]Default: error[/dim]",
-        ),
-    ] = None,
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN", rich_help_panel=TABLE, help="A column to leave out; may be given again."),
-    ] = None,
-    separator: Annotated[
-        str | None,
-        typer.Option(metavar="MARK", rich_help_panel=TABLE, help="What parts the cells. [dim]Default: ,[/dim]"),
-    ] = None,
-    size: Annotated[
-        str | None, typer.Option(metavar="HxW", rich_help_panel=TABLE, help="Resize pictures, for instance to 28x28.")
-    ] = None,
+    seed: Seed = None,
+    engine: EngineName = None,
+    threads: Threads = None,
+    target: Target = None,
+    task: Task = None,
+    missing: Missing = None,
+    ignore: Ignore = None,
+    separator: Separator = None,
+    size: Size = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -130,12 +86,8 @@ def train(
             help="Go on with a run that was interrupted, or (with more --epochs) that ended.",
         ),
     ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", rich_help_panel=SHOWN, help="One JSON object on stdout; all else on stderr.")
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", rich_help_panel=SHOWN, help="Only the result and errors.")
-    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train a network on data, test it, and keep all of it in a run folder.
 
@@ -159,7 +111,7 @@ def train(
             experiment = _resumed(resume, epochs, threads, [_as_typed(name) for name in given])
         else:
             training |= {"epochs": epochs, "threads": threads}
-            experiment = _begun(_wishes(data, target, task, reading, training), out)
+            experiment = _begun(wishes_of("train", data, target, task, reading, training), out)
         running.append(experiment)
         try:
             _run(experiment, output)
@@ -173,35 +125,6 @@ train.__doc__ = f"{train.__doc__}\n\n{EXAMPLES}"
 def _as_typed(name: str) -> str:
     """An argument as it stands on a command line."""
     return name if name == "DATA" else "--" + name.replace("_", "-")
-
-
-def _wishes(
-    data: str | None, target: str | None, task: str | None, reading: dict[str, Any], training: dict[str, Any]
-) -> Wishes:
-    """What was asked for, checked as far as it can be without the data."""
-    from talweg.errors import UnknownNameError, UsageError
-    from talweg.train.experiment import Wishes
-    from talweg.train.prepared import Source
-
-    if data is None:
-        raise UsageError(
-            "train what? Give DATA: a data set's name (talweg datasets lists them), a CSV file or a folder"
-        )
-    if task not in (None, "classification", "regression"):
-        raise UnknownNameError("task", task, ["classification", "regression"])
-    given = {name: value for name, value in reading.items() if value is not None}
-    if "size" in given:
-        given["size"] = _size(given["size"])
-    return Wishes(Source(data, target, task, given), **{k: v for k, v in training.items() if v is not None})
-
-
-def _size(text: str) -> list[int]:
-    from talweg.errors import UsageError
-
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(p.isdecimal() and 0 < int(p) <= 4096 for p in parts):
-        raise UsageError(f"--size must be height x width in pixels, for instance 28x28; got {text!r}")
-    return [int(p) for p in parts]
 
 
 def _begun(wishes: Wishes, out: Path | None) -> Experiment:
@@ -260,7 +183,9 @@ def _introduce(experiment: Experiment, output: Output) -> None:
         f"{type(model.optimizer).__name__}, learning rate {rate if isinstance(rate, float) else 'by schedule'}; "
         f"seed {config['seed']}",
     )
-    output.tell("engine", f"{model.engine.name}, {model.engine.precision}")
+    is_other = model.engine.name != config["engine"]
+    changed = [f"The run began on {config['engine']}: it agrees with it to rounding."] if is_other else []
+    output.tell("engine", f"{model.engine}, {model.engine.precision}", *changed)
     output.tell("run", str(experiment.folder.path))
     if not experiment.fresh:
         output.tell("resumed", f"after {len(experiment.lines)} of {experiment.epochs} epochs")
@@ -297,7 +222,7 @@ def _write_report(experiment: Experiment, predictions: Any) -> None:
         experiment.folder.report,
         history=history_of(experiment.lines),
         config=config,
-        environment={**environment(), "engine": experiment.model.engine.name},
+        environment={**environment(), "engine": str(experiment.model.engine)},
         task=prepared.task,
         class_names=prepared.class_names,
         x_test=prepared.x_test,

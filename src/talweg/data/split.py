@@ -50,14 +50,47 @@ def train_test_split(
         labels = _labels(stratify, rows)
         _check_classes(labels, {"training": rows - test - validation, "validation": validation, "test": test})
 
-    from sklearn.model_selection import train_test_split as split_in_two
-
-    rest, test_rows = split_in_two(np.arange(rows), test_size=test, stratify=labels, random_state=seed)
+    rest, test_rows = _split_in_two(rows, test, labels, seed)
     if not validation:
         return [_take(array, part) for array in arrays for part in (rest, test_rows)]
     left = None if labels is None else labels[rest]
-    train_rows, validation_rows = split_in_two(rest, test_size=validation, stratify=left, random_state=seed)
-    return [_take(array, part) for array in arrays for part in (train_rows, validation_rows, test_rows)]
+    train_rows, validation_rows = _split_in_two(len(rest), validation, left, seed)
+    return [_take(array, part) for array in arrays for part in (rest[train_rows], rest[validation_rows], test_rows)]
+
+
+def _split_in_two(rows: int, test: int, labels: Any, seed: int) -> tuple[Any, Any]:
+    """The numbers of the rows of two parts, the second of `test` rows, both in random order.
+
+    The same rows as scikit-learn's `train_test_split` gives for this seed; to import that takes a second.
+    """
+    random = np.random.RandomState(seed)
+    if labels is None:
+        order = random.permutation(rows)
+        return order[test:], order[:test]
+    _, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    first = _in_proportion(counts, rows - test, random)
+    second = _in_proportion(counts - first, test, random)
+    parts: tuple[list[Any], list[Any]] = ([], [])
+    for k, count in enumerate(counts):
+        of_class = np.flatnonzero(classes == k)[random.permutation(count)]
+        parts[0].append(of_class[: first[k]])
+        parts[1].append(of_class[first[k] : first[k] + second[k]])
+    return random.permutation(np.concatenate(parts[0])), random.permutation(np.concatenate(parts[1]))
+
+
+def _in_proportion(counts: Any, rows: int, random: np.random.RandomState) -> Any:
+    """How many of `rows` go to each class. Those left after rounding down go where most was cut off; ties by lot."""
+    exact = counts / counts.sum() * rows
+    shares = np.floor(exact)
+    cut, left = exact - shares, int(rows - shares.sum())
+    for most in np.unique(cut)[::-1]:
+        if left == 0:
+            break
+        tied = np.flatnonzero(cut == most)
+        chosen = random.choice(tied, size=min(len(tied), left), replace=False)
+        shares[chosen] += 1
+        left -= len(chosen)
+    return shares.astype(int)
 
 
 def _common_length(arrays: tuple[Any, ...]) -> int:

@@ -40,6 +40,14 @@ class Session(ABC):
         Answers the outputs: those with a batch axis for all rows of `order`, the others for the last step.
         """
 
+    def prepare(self, batch_size: int, wait: bool = False) -> bool:
+        """Says that batches of up to so many rows will come, and answers whether they can be run at once.
+
+        Where they cannot, because a compiler has begun to work, it works on beside others, and `run` waits for it; so
+        does this with `wait`, and then answers True. Ctrl-C in the waiting stops the compiler and changes nothing.
+        """
+        return True
+
     @abstractmethod
     def states(self, names: Iterable[str] | None = None) -> dict[str, Array]:
         """A copy of the states named (of all by default), by name."""
@@ -63,6 +71,9 @@ class Engine(ABC):
     @abstractmethod
     def compile(self, program: Program, states: Mapping[str, Array]) -> Session:
         """A session of `program`, with `states` as the first values. Raises `UsageError` where one is missing."""
+
+    def __str__(self) -> str:
+        return self.name
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.precision!r})"

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import functools
+import os
+import time
 import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from talweg.engines.base import Engine
 from talweg.engines.reference import Reference
 from talweg.errors import UnknownNameError, UsageError
-from talweg.graph import Program
+from talweg.graph import Array, Program
+
+if TYPE_CHECKING:
+    from talweg.engines.native.profile import Profile as Profile  # for those who may not look into the engine
 
 NAMES = ("auto", "native", "reference")
-AUTO_PREFERS_NATIVE = False  # a first run would wait for the compiler longer than small programs take in NumPy
+PREFERRED = "TALWEG_ENGINE"  # the environment variable that says what "auto" is
+PIECE = 0.05  # seconds that one call of a profiled run lasts about
 
 
 def engine_by_name(name: str = "auto", precision: str = "float32", threads: int | None = None) -> Engine:
@@ -19,7 +29,8 @@ def engine_by_name(name: str = "auto", precision: str = "float32", threads: int 
 
     "reference"  NumPy: the definition of every number; slow
     "native"     generated C, on `threads` threads (by default $TALWEG_THREADS, else the cores there are)
-    "auto"       native where it can be had, else the reference, with a warning that says how to get the fast one
+    "auto"       the one that $TALWEG_ENGINE names; without it, native where it can be had, else the reference, with a
+                 warning that says how to get the fast one
 
     Raises `UnknownNameError`, or `UsageError` for the native engine on a machine without a C compiler.
 
@@ -28,7 +39,10 @@ def engine_by_name(name: str = "auto", precision: str = "float32", threads: int 
     """
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise UsageError(f"threads must be a whole number above 0; got {threads!r}")
-    if name == "reference" or (name == "auto" and not AUTO_PREFERS_NATIVE):
+    what = "engine"
+    if name == "auto":
+        name, what = os.environ.get(PREFERRED) or "auto", PREFERRED
+    if name == "reference":
         return Reference(precision)
     if name == "auto":
         return _fastest(precision, threads)
@@ -36,7 +50,7 @@ def engine_by_name(name: str = "auto", precision: str = "float32", threads: int 
         from talweg.engines.native import Native
 
         return Native(precision, threads)
-    raise UnknownNameError("engine", name, NAMES)
+    raise UnknownNameError(what, name, NAMES)
 
 
 def native_source(program: Program, batch_size: int, precision: str = "float32") -> str:
@@ -48,6 +62,41 @@ def native_source(program: Program, batch_size: int, precision: str = "float32")
     from talweg.engines.native.pretty import indented
 
     return indented(Native(precision).source(program, batch_size))
+
+
+def native_profile(
+    program: Program,
+    states: Mapping[str, Array],
+    data: Mapping[str, Array],
+    batch_size: int,
+    settings: Mapping[str, Array],
+    per_step: Mapping[str, Array],
+    precision: str = "float32",
+    threads: int | None = None,
+    seconds: float = 1.0,
+) -> Profile:
+    """Where the time of a step of `program` goes on the native engine, when it runs over `data` for some `seconds`.
+
+    Batches are drawn as `Session.run` is given them, in pieces of one step at first, later of some 50 ms.
+    """
+    from talweg.engines.native import Native
+
+    session = Native(precision, threads, profiled=True).compile(program, states)
+    random, rows = np.random.default_rng(0), len(next(iter(data.values())))
+
+    def run(steps: int) -> float:
+        order = random.permutation(rows)[: steps * batch_size]
+        began = time.perf_counter()
+        session.run(data, order, batch_size, settings, per_step)
+        return time.perf_counter() - began
+
+    run(1)  # compiles, and meets all memory for the first time
+    session.profile()
+    steps, end = 1, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        if run(steps) < PIECE and steps * batch_size < rows:
+            steps *= 2
+    return session.profile()
 
 
 def _fastest(precision: str, threads: int | None) -> Engine:

@@ -50,7 +50,7 @@ from talweg.graph.ops.leaves import batch_size, input_tensor, state_tensor
 from talweg.graph.ops.movement import concat, expand_dims, pad, reshape, slice, take, transpose
 from talweg.graph.ops.random import random_uniform
 from talweg.graph.ops.reduction import argmax, max, sum
-from talweg.graph.ops.window import conv2d, max_pool2d
+from talweg.graph.ops.window import conv2d, conv2d_transpose, max_pool2d
 from talweg.graph.printer import to_graphviz, to_mermaid, to_text
 from talweg.graph.program import Program
 from talweg.graph.tensor import (
@@ -90,6 +90,7 @@ __all__ = [
     "concat",
     "constant",
     "conv2d",
+    "conv2d_transpose",
     "cos",
     "dot",
     "equal",

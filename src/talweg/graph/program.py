@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from talweg.graph.tensor import Tensor, topological_order
 
@@ -29,7 +30,7 @@ class Program:
         """Everything that must be computed: outputs, then new states."""
         return [*self.outputs.values(), *self.updates.values()]
 
-    @property
+    @cached_property
     def order(self) -> list[Tensor]:
         """Every node needed, each after its inputs."""
         return topological_order(self.results)

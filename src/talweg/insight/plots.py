@@ -26,7 +26,6 @@ Figure = Any  # matplotlib.figure.Figure; named so that importing this module do
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 MARKERS = "os^DvP*"
 VERDICT_COLOURS = {"GOOD": "#009E73", "TOO SLOW": "#E69F00", "DIVERGING": "#D55E00", "NO PROGRESS": "#777777"}
-ACROSS_CLASSES = ("softmax", "log_softmax")  # activations of a row, and not of each number by itself
 
 
 # ── seed 000, examples 1, 2 and 4 ─────────────────────────────────────────────────────────────────────────
@@ -138,7 +137,7 @@ def learning_rates(curves: Mapping[Any, Sequence[float]]) -> Figure:
 def activation_values(activation: Any, x: Any) -> tuple[Array, Array]:
     """f(x) and f'(x) at each x: (n,), float64. The derivative is what backpropagation uses, `talweg.gradient`.
 
-    Softmax and log-softmax need a row: they are taken of (x, 0), and their first number is answered.
+    Softmax and its kin need a row: they are taken of (x, 0), and their first number is answered.
 
     >>> values, slopes = activation_values("sigmoid", [0.0])
     >>> float(values[0]), float(slopes[0])
@@ -146,7 +145,7 @@ def activation_values(activation: Any, x: Any) -> tuple[Array, Array]:
     """
     function, given = activations.get(activation), _column(x, "x")
     points = g.input_tensor("x", given.shape)
-    if function.registered_name in ACROSS_CLASSES:
+    if function.of_rows:
         column = g.expand_dims(points, 1)
         both = function.formula(g.concat([column, g.zeros_like(column)], axis=1))
         y = g.reshape(g.slice(both, [None, (0, 1)]), given.shape)
@@ -161,13 +160,14 @@ def activation(name: Any, *, low: float = -5.0, high: float = 5.0) -> Figure:
     """An activation over its input, and its derivative."""
     x = np.linspace(low, high, 1001)
     y, slope = activation_values(name, x)
-    called = activations.get(name).__name__
+    function = activations.get(name)
+    called = function.__name__
     figure, axes = _figure(1, 1)
     axes[0, 0].axhline(0, color="0.7", lw=0.8)
     axes[0, 0].axvline(0, color="0.7", lw=0.8)
     axes[0, 0].plot(x, y, color=COLOURS[0], lw=2, label=f"{called}(x)")
     axes[0, 0].plot(x, slope, "--", color=COLOURS[1], lw=2, label="derivative")
-    title = f"{called} of (x, 0), first output" if called in ACROSS_CLASSES else called
+    title = f"{called} of (x, 0), first output" if function.of_rows else called
     _finish(axes[0, 0], title, "x", "", legend=True)
     return figure
 
@@ -273,6 +273,8 @@ def first_layer_weights(model: Any, *, image_shape: Sequence[int] | None = None,
     """
     kernel, layer = _first_kernel(model)
     shape = tuple(image_shape or getattr(model, "input_shape", None) or ())
+    if not all(isinstance(length, int) for length in shape):  # of several inputs
+        shape = ()
     if kernel.ndim == 4:  # a convolution: one small picture a filter, averaged over its input channels
         pictures = kernel.mean(axis=2).transpose(2, 0, 1)
     elif is_image(shape) and int(np.prod(shape)) == kernel.shape[0]:

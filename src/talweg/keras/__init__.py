@@ -8,6 +8,7 @@ from talweg.keras import (
     activations,
     backend,
     callbacks,
+    constraints,
     datasets,
     initializers,
     layers,
@@ -18,8 +19,9 @@ from talweg.keras import (
     regularizers,
     utils,
 )
+from talweg.nn.constraints import Constraint
 from talweg.nn.initializers import Initializer
-from talweg.nn.layers import Input, Layer, Variable
+from talweg.nn.layers import Input, KerasTensor, Layer, Variable
 from talweg.nn.losses import Loss
 from talweg.nn.metrics import Metric
 from talweg.nn.regularizers import Regularizer
@@ -34,6 +36,7 @@ __all__ = [
     "activations",
     "backend",
     "callbacks",
+    "constraints",
     "datasets",
     "initializers",
     "layers",
@@ -43,7 +46,9 @@ __all__ = [
     "optimizers",
     "regularizers",
     "utils",
+    "Constraint",
     "Initializer",
+    "KerasTensor",
     "Layer",
     "Loss",
     "Metric",

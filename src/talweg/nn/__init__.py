@@ -1,9 +1,9 @@
-"""The vocabulary: layers, activations, initializers, losses, metrics and regularizers.
+"""The vocabulary: layers, activations, initializers, losses, metrics, regularizers and constraints.
 
 The activations also stand here by name, so that ``tf.nn.relu`` works with ``import talweg as tf``.
 """
 
-from talweg.nn import activations, initializers, layers, losses, metrics, regularizers
+from talweg.nn import activations, constraints, initializers, layers, losses, metrics, regularizers
 from talweg.nn.activations import (
     elu,
     gelu,
@@ -23,6 +23,7 @@ from talweg.nn.activations import (
 
 __all__ = [
     "activations",
+    "constraints",
     "elu",
     "gelu",
     "initializers",

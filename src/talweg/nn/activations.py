@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from talweg import graph as g
-from talweg.errors import UsageError
+from talweg.errors import ShapeError, UsageError
 from talweg.graph import Tensor
 from talweg.registry import Registry
 
@@ -21,11 +21,14 @@ ACTIVATIONS: Registry[ActivationFunction] = Registry("activation")
 
 
 class ActivationFunction:
-    """A formula on one tensor, under a name. A loss can tell from the result that it was applied."""
+    """A formula on one tensor, under a name. A loss can tell from the result that it was applied.
 
-    def __init__(self, name: str, formula: Callable[..., Tensor]) -> None:
+    of_rows: whether it is a function of a row of numbers, and not of each by itself.
+    """
+
+    def __init__(self, name: str, formula: Callable[..., Tensor], of_rows: bool = False) -> None:
         functools.update_wrapper(self, formula)
-        self.registered_name, self.formula = name, formula
+        self.registered_name, self.formula, self.of_rows = name, formula, of_rows
         self.__name__ = name
 
     def __call__(self, x: Any, **options: Any) -> Any:
@@ -39,14 +42,14 @@ class ActivationFunction:
         return f"<activation {self.registered_name}>"
 
 
-def register(name: str, formula: Callable[..., Tensor], *aliases: str) -> ActivationFunction:
+def register(name: str, formula: Callable[..., Tensor], *aliases: str, of_rows: bool = False) -> ActivationFunction:
     """Makes `formula` an activation: ``activation=name`` then works, and models that use it can be saved."""
-    return ACTIVATIONS.register(name, ActivationFunction(name, formula), *aliases)
+    return ACTIVATIONS.register(name, ActivationFunction(name, formula, of_rows), *aliases)
 
 
-def activation(*aliases: str) -> Callable[[Callable[..., Tensor]], ActivationFunction]:
+def activation(*aliases: str, of_rows: bool = False) -> Callable[[Callable[..., Tensor]], ActivationFunction]:
     """Registers the function below under its own name and `aliases`."""
-    return lambda formula: register(formula.__name__, formula, *aliases)
+    return lambda formula: register(formula.__name__, formula, *aliases, of_rows=of_rows)
 
 
 def get(identifier: Any) -> ActivationFunction:
@@ -62,6 +65,9 @@ def get(identifier: Any) -> ActivationFunction:
         made.registered_name = ""  # it has no name in the table, so a model that uses it cannot be saved
         return made
     raise UsageError(f"activation must be a name, a function of a tensor or None; got {identifier!r}")
+
+
+# ── bent at one place or two ──────────────────────────────────────────────────────────────────────────────
 
 
 @activation("identity")
@@ -94,9 +100,75 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
 
 
 @activation()
+def rrelu(x: Tensor, lower: float = 1 / 8, upper: float = 1 / 3) -> Tensor:
+    r"""$x$ if $x > 0$, else $\frac{l + u}{2} x$: PyTorch's `rrelu` as it predicts, and as its function is by default.
+
+    In training it draws each slope from [l, u] (Xu et al., 2015); a function has nothing to draw from.
+    """
+    return leaky_relu.formula(x, (lower + upper) / 2)
+
+
+@activation()
+def threshold(x: Tensor, threshold: float = 0.0, default_value: float = 0.0) -> Tensor:
+    r"""$x$ if $x > \theta$, else `default_value`; ReLU by default, where Keras and PyTorch have no defaults."""
+    return g.where(x <= threshold, default_value, x)
+
+
+@activation()
+def hard_tanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    r"""$\min(\max(x, -1), 1)$; PyTorch's `hardtanh` also takes other bounds."""
+    return g.clip(x, min_val, max_val)
+
+
+@activation()
+def hard_sigmoid(x: Tensor) -> Tensor:
+    r"""$\min(\max(x/6 + 1/2,\, 0),\, 1)$ (Keras 3 and PyTorch; Keras 2 had slope 0.2)."""
+    return g.clip(x / 6.0 + 0.5, 0.0, 1.0)
+
+
+@activation("hard_swish")
+def hard_silu(x: Tensor) -> Tensor:
+    r"""$x \min(\max(x/6 + 1/2,\, 0),\, 1)$ (Howard et al., 2019); PyTorch's `hardswish`."""
+    return x * hard_sigmoid.formula(x)
+
+
+@activation()
+def hard_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
+    r"""$x$ if $|x| > \lambda$, else 0."""
+    return g.where(abs(x) <= threshold, 0.0, x)
+
+
+@activation()
+def soft_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
+    r"""$x - \lambda$ above λ, $x + \lambda$ below -λ, else 0."""
+    return g.where(abs(x) <= threshold, 0.0, x - threshold * g.sign(x))
+
+
+@activation()
+def sparse_sigmoid(x: Tensor) -> Tensor:
+    r"""$\min(\max(\frac{x + 1}{2},\, 0),\, 1)$: the slope of `sparse_plus`."""
+    return g.clip(0.5 * (x + 1.0), 0.0, 1.0)
+
+
+@activation()
+def sparse_plus(x: Tensor) -> Tensor:
+    r"""0 below -1, $\frac14 (x + 1)^2$ up to 1, $x$ above: a softplus that comes to 0."""
+    return g.where(x <= -1, 0.0, g.where(x < 1, 0.25 * g.square(x + 1.0), x))
+
+
+# ── smooth ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@activation()
 def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
     r"""$x$ if $x > 0$, else $\alpha (e^{x} - 1)$ (Clevert et al., 2016)."""
     return g.where(x <= 0, alpha * g.expm1(g.where(x <= 0, x, 0.0)), x)
+
+
+@activation()
+def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
+    r"""$x$ if $x > 0$, else $\alpha (e^{x/\alpha} - 1)$: an ELU whose slope does not jump at 0 (Barron, 2017)."""
+    return g.where(x <= 0, alpha * g.expm1(g.where(x <= 0, x, 0.0) / alpha), x)
 
 
 @activation()
@@ -112,9 +184,9 @@ def sigmoid(x: Tensor) -> Tensor:
 
 
 @activation()
-def hard_sigmoid(x: Tensor) -> Tensor:
-    r"""$\min(\max(x/6 + 1/2,\, 0),\, 1)$ (Keras 3 and PyTorch; Keras 2 had slope 0.2)."""
-    return g.clip(x / 6.0 + 0.5, 0.0, 1.0)
+def log_sigmoid(x: Tensor) -> Tensor:
+    r"""$\ln \frac{1}{1 + e^{-x}}$, stable where the sigmoid rounds to 0."""
+    return -g.softplus(-x)
 
 
 @activation()
@@ -124,21 +196,25 @@ def tanh(x: Tensor) -> Tensor:
 
 
 @activation()
-def softmax(x: Tensor, axis: int = -1) -> Tensor:
-    r"""$e^{x_c} / \sum_k e^{x_k}$ along `axis`, by default the last."""
-    return g.softmax(x, axis)
-
-
-@activation()
-def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
-    r"""$\ln \mathrm{softmax}(x)$"""
-    return g.log_softmax(x, axis)
+def tanh_shrink(x: Tensor) -> Tensor:
+    r"""$x - \tanh x$"""
+    return x - g.tanh(x)
 
 
 @activation()
 def softplus(x: Tensor) -> Tensor:
     r"""$\ln(1 + e^{x})$"""
     return g.softplus(x)
+
+
+@activation()
+def squareplus(x: Tensor, b: float = 4) -> Tensor:
+    r"""$\frac12 (x + \sqrt{x^2 + b})$ (Barron, 2021).
+
+    Below 0 it is written $\frac{b}{2(\sqrt{x^2 + b} - x)}$, which is the same and loses no digits.
+    """
+    root = g.sqrt(x * x + float(b))
+    return g.where(x < 0, 0.5 * b / (root + abs(x)), 0.5 * (x + root))
 
 
 @activation()
@@ -178,5 +254,52 @@ def gaussian(x: Tensor) -> Tensor:
     return g.exp(-x * x)
 
 
+# ── of a row of numbers ───────────────────────────────────────────────────────────────────────────────────
+
+
+@activation(of_rows=True)
+def softmax(x: Tensor, axis: int = -1) -> Tensor:
+    r"""$e^{x_c} / \sum_k e^{x_k}$ along `axis`, by default the last."""
+    return g.softmax(x, axis)
+
+
+@activation(of_rows=True)
+def softmin(x: Tensor, axis: int = -1) -> Tensor:
+    r"""$e^{-x_c} / \sum_k e^{-x_k}$ along `axis` (PyTorch)."""
+    return g.softmax(-x, axis)
+
+
+@activation(of_rows=True)
+def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
+    r"""$\ln \mathrm{softmax}(x)$"""
+    return g.log_softmax(x, axis)
+
+
+@activation(of_rows=True)
+def sparsemax(x: Tensor, axis: int = -1) -> Tensor:
+    r"""$\max(0, x_c - \tau)$ along `axis`, with τ such that the sum is 1 (Martins and Astudillo, 2016).
+
+    $x_c$ is above τ if $\sum_k \max(0, x_k - x_c) < 1$; so nothing is sorted, at the price of k² comparisons.
+    """
+    at = axis % x.rank
+    x = x - g.stop_gradient(g.max(x, at, keepdims=True))
+    above = g.expand_dims(x, at) - g.expand_dims(x, at + 1)  # [c, k]: how much larger x_k is than x_c
+    supports = g.cast(g.sum(g.maximum(above, 0.0), axis=at + 1) < 1, "float")
+    tau = (g.sum(supports * x, at, keepdims=True) - 1.0) / g.sum(supports, at, keepdims=True)
+    return g.where(x <= tau, 0.0, x - tau)
+
+
+@activation(of_rows=True)
+def glu(x: Tensor, axis: int = -1) -> Tensor:
+    r"""$a\,\sigma(b)$ for the two halves a and b of x along `axis` (Dauphin et al., 2017); half as long as x."""
+    at, length = axis % x.rank, x.shape[axis]
+    if not isinstance(length, int) or length % 2:
+        raise ShapeError(f"glu takes two halves along axis {axis}; got shape {list(x.shape)}")
+    half = length // 2
+    a, b = (g.slice(x, [part if i == at else None for i in range(x.rank)]) for part in ((0, half), (half, length)))
+    return a * g.sigmoid(b)
+
+
 swish = silu
+hard_swish = hard_silu
 identity = linear

@@ -113,7 +113,10 @@ class MeanMetric(Metric, has_name=False):
 
     def accumulate(self, y_true: Tensor, y_pred: Tensor, weight: Tensor, s: States) -> dict[str, Tensor]:
         options = {k: v for k, v in self.settings().items() if k != "name"}
-        values = per_example(type(self).formula(*alike(y_true, y_pred, self.targets), **options))
+        formula = type(self).formula
+        if not isinstance(formula, LossFunction):  # which sees to it itself
+            y_true, y_pred = alike(y_true, y_pred, self.targets)
+        values = per_example(formula(y_true, y_pred, **options))
         return {"total": s["total"] + g.sum(weight * values), "count": s["count"] + g.sum(weight)}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from talweg.graph import Tensor, sqrt
+from talweg.graph import Array, Tensor, sqrt
 from talweg.optim.base import Slots, UpdateRule
 
 
@@ -13,8 +13,9 @@ from talweg.optim.base import Slots, UpdateRule
 class RMSprop(UpdateRule):
     r"""$v \leftarrow \rho v + (1 - \rho) g^2$, $w \leftarrow w - \eta\, g / \sqrt{v + \epsilon}$.
 
-    Tieleman and Hinton (2012). `centered` takes the square of g's running average off v. ε stands inside the root, as
-    in Keras 3; PyTorch has it outside.
+    Tieleman and Hinton (2012). `centered` takes the square of g's running average off v. With momentum μ, $m
+    \leftarrow \mu m + \eta\, g / \sqrt{v + \epsilon}$ and $w \leftarrow w - m$. So does Keras 3; form="torch" has ε
+    outside the root and the rate outside m. PyTorch's ρ is 0.99, its ε 1e-8, its η 0.01.
     """
 
     rho: float = 0.9
@@ -22,7 +23,7 @@ class RMSprop(UpdateRule):
     epsilon: float = 1e-7
     centered: bool = False
 
-    def slots(self) -> Mapping[str, float]:
+    def slots(self, w: Tensor) -> Mapping[str, float | Array]:
         used = {"velocity": True, "momentum": self.momentum, "average": self.centered}
         return {name: 0.0 for name, is_used in used.items() if is_used}
 
@@ -32,7 +33,8 @@ class RMSprop(UpdateRule):
         if self.centered:
             new["average"] = self.rho * s["average"] + (1 - self.rho) * g
             size = size - new["average"] * new["average"]
-        move = rate * g / sqrt(size + self.epsilon)
+        is_torch = self.form == "torch"
+        move = g / (sqrt(size) + self.epsilon) if is_torch else rate * g / sqrt(size + self.epsilon)
         if self.momentum:
             move = new["momentum"] = self.momentum * s["momentum"] + move
-        return w - move, new
+        return w - (rate * move if is_torch else move), new

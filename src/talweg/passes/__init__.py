@@ -1,5 +1,6 @@
 """Passes: graph in, graph out, the same meaning. `talweg.graph.check` runs after each in tests."""
 
+from talweg.passes.crop import crop
 from talweg.passes.simplify import simplify
 
-__all__ = ["simplify"]
+__all__ = ["crop", "simplify"]

@@ -64,7 +64,7 @@ def _fold(node: Tensor, precision: str) -> Tensor:
     return constant(evaluate([node], precision=precision)[node], node.dtype)
 
 
-def _number(node: Tensor) -> float | None:
+def number(node: Tensor) -> float | None:
     """The one number that every element of `node` is known to be, or None."""
     while node.op.name in ("broadcast", "reshape"):
         node = node.inputs[0]
@@ -82,9 +82,9 @@ def _neutral(value: float, either_side: bool) -> Callable[[Tensor], Tensor]:
 
     def rule(node: Tensor) -> Tensor:
         a, b = node.inputs
-        if _number(b) == value:
+        if number(b) == value:
             return a
-        return b if either_side and _number(a) == value else node
+        return b if either_side and number(a) == value else node
 
     return rule
 

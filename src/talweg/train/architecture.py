@@ -1,53 +1,125 @@
-"""An architecture from a file that is not trusted: its layers, and what they will need, before anything is made."""
+"""An architecture as JSON, and back. It may come from a file that is not trusted; no array is made when it is read.
+
+A `Sequential` is its layers. A `Model` is its layers and the calls of them: what each is given is written as
+``[layer, use, output]``, the first use being 0. A layer that stands at two places is written once, and then as
+``{"shared": its path}``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
+from collections.abc import Mapping
 from typing import Any
 
-from talweg import graph as g
 from talweg.errors import DataError
-from talweg.graph import BATCH
-from talweg.nn.layers import Context, Layer
+from talweg.nn.layers import Input, InputLayer, KerasTensor, Layer
 from talweg.nn.layers.base import as_shape
+from talweg.nn.layers.symbolic import flat, mapped
+from talweg.train.layered import Layered, unfilled
+from talweg.train.model import Model
+from talweg.train.sequential import Sequential
+
+Config = dict[str, Any]
+MODELS = ("Sequential", "Model")
 
 
-def read_layers(config: Any) -> tuple[list[Layer], tuple[int, ...]]:
-    """The layers of a `Sequential`'s configuration, unbuilt, and the shape of one example."""
-    if not isinstance(config, Mapping) or config.get("class") != "Sequential":
-        raise DataError(f"the architecture must be that of a Sequential; got {str(config)[:60]}")
-    if type(config["seed"]) is not int or not isinstance(config["name"], str):
-        raise DataError("the architecture must have a name and a whole number as seed")
-    made: dict[str, tuple[Any, Layer]] = {}
-    layers = []
-    for described in config["layers"]:
-        if not isinstance(described, Mapping) or not isinstance(described.get("class"), str):
-            raise DataError(f"a layer must be an object with a class; got {str(described)[:60]}")
-        name = described.get("name")
-        if not isinstance(name, str) or not name:
-            raise DataError(f"a layer of class {described['class']} has no name")
-        if name in made and made[name][0] == described:  # one layer that stands at two places
-            layers.append(made[name][1])
-            continue
-        layer: Layer = Layer.from_config(described)
-        made[name] = (described, layer)
-        layers.append(layer)
-    return layers, as_shape(config["input_shape"])
+def config_of(model: Layered, path: str = "", known: dict[Any, str] | None = None) -> Config:
+    """The architecture of a model as JSON: layers, how they are fed, name and seed."""
+    known = {} if known is None else known
+    config: Config = {"class": type(model).__name__, "name": model.name, "seed": model.seed}
+    if isinstance(model, Sequential):
+        config["input_shape"] = None if model.input_shape is None else list(model.input_shape)
+    config["layers"] = [_block_config(layer, path, known) for layer in model.layers]
+    if isinstance(model, Sequential):
+        return config
+    network = model.network
+    places: dict[KerasTensor, list[Any]] = {x: [x.name, 0, 0] for x in flat(network.inputs)}
+    uses: dict[Any, int] = {}
+    for call in network.calls:
+        use = uses[call.block] = uses.get(call.block, -1) + 1
+        places |= {y: [call.block.title, use, i] for i, y in enumerate(flat(call.outputs))}
+    config["calls"] = [
+        {"layer": call.block.title, "inputs": mapped(places.__getitem__, call.inputs)}
+        | ({} if call.training is None else {"training": call.training})
+        for call in network.calls
+    ]
+    config["inputs"] = mapped(places.__getitem__, network.inputs)
+    config["outputs"] = mapped(places.__getitem__, network.outputs)
+    return config
 
 
-def declared_shapes(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-    """The shape of each variable that the layers will have, by name. Formulas are written down; nothing is computed.
+def _block_config(block: Any, path: str, known: dict[Any, str]) -> Config:
+    if block in known:
+        return {"shared": known[block]}
+    known[block] = path + block.title
+    config: Config = config_of(block, f"{known[block]}/", known) if isinstance(block, Layered) else block.to_config()
+    return config
 
-    >>> from talweg.nn.layers import Dense
-    >>> declared_shapes([Dense(10**9, name="vast")], (10**9,))
-    {'vast/kernel': (1000000000, 1000000000), 'vast/bias': (1000000000,)}
+
+# ── reading ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def model_from_config(config: Any, seed: int | None = None, fill: bool = True) -> Any:
+    """The model that `config_of` described, of another seed where one is given.
+
+    fill: whether variables get first values; without, they have shapes only. Raises `DataError` for what is no
+    description of a model, `UnknownNameError` for layers in no table, and what building a model raises.
     """
-    shapes: dict[str, tuple[int, ...]] = {}
-    x = g.input_tensor("x", (BATCH, *input_shape))
-    for layer in layers:
-        own = {p.name: (f"{layer.name}/{p.name}", p.shape) for p in layer.parameters(x.shape[1:])}  # type: ignore[arg-type]
-        shapes |= dict(own.values())
-        symbols = {k: g.state_tensor(name, shape) for k, (name, shape) in own.items()}
-        x = layer.call(x, SimpleNamespace(**symbols), Context(training=False, layer=str(layer.name)))
-    return shapes
+    if seed is not None and isinstance(config, Mapping):
+        config = {**config, "seed": seed}
+    with unfilled():
+        model = _read(config, "", {})
+    if fill:
+        model.fill()
+    return model
+
+
+def _read(config: Any, path: str, known: dict[str, Any]) -> Model:
+    if not isinstance(config, Mapping) or config.get("class") not in MODELS:
+        raise DataError(f"the architecture must be that of a {' or a '.join(MODELS)}; got {str(config)[:60]}")
+    layers = [_block(described, path, known) for described in config["layers"]]
+    name, seed = config.get("name"), config.get("seed")
+    if config["class"] == "Sequential":
+        shape = config.get("input_shape")
+        return Sequential([*([] if shape is None else [Input(as_shape(shape))]), *layers], name=name, seed=seed)
+    inputs, outputs = _wired(config, {layer.title: layer for layer in layers})
+    return Model(inputs, outputs, name, seed=seed)
+
+
+def _block(described: Any, path: str, known: dict[str, Any]) -> Any:
+    if not isinstance(described, Mapping) or not isinstance(described.get("class", described.get("shared")), str):
+        raise DataError(f"a layer must be an object with a class; got {str(described)[:60]}")
+    if "shared" in described:
+        return known[described["shared"]]
+    here = f"{path}{described.get('name')}"
+    is_model = described["class"] in MODELS
+    made: Any = _read(described, f"{here}/", known) if is_model else Layer.from_config(described)
+    if not isinstance(described.get("name"), str):
+        raise DataError(f"a layer of class {described['class']} has no name")
+    known[here] = made
+    return made
+
+
+def _wired(config: Mapping[str, Any], layers: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Inputs and outputs of the model whose layers are called as the description says."""
+    answers: dict[tuple[str, int], list[KerasTensor]] = {}
+    uses: dict[str, int] = {}
+
+    def followed(places: Any) -> Any:
+        """Placeholders where the description names them."""
+        if isinstance(places, Mapping):
+            return {key: followed(place) for key, place in places.items()}
+        if isinstance(places, list) and places and isinstance(places[0], str):
+            name, use, index = places
+            return answers[name, use][index]
+        if not isinstance(places, list):
+            raise DataError(f"what a layer is given must be [layer, use, output]; got {str(places)[:60]}")
+        return [followed(place) for place in places]
+
+    for name, layer in layers.items():
+        if isinstance(layer, InputLayer):
+            answers[name, 0] = [Input(layer.shape, dtype=layer.dtype, name=layer.name)]
+    for call in config["calls"]:
+        name = call["layer"]
+        use = uses[name] = uses.get(name, -1) + 1
+        answers[name, use] = flat(layers[name](followed(call["inputs"]), training=call.get("training")))
+    return followed(config["inputs"]), followed(config["outputs"])

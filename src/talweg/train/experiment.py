@@ -14,14 +14,12 @@ from talweg.data.files import corrupt
 from talweg.engines.choose import engine_by_name
 from talweg.errors import DataError, ShapeError, UnknownNameError, UsageError
 from talweg.graph import Array
-from talweg.nn.layers import Dense
-from talweg.nn.layers.core import Activation
 from talweg.train import saved
 from talweg.train.callbacks.base import Callback
+from talweg.train.model import Model
 from talweg.train.prepared import CLASSIFICATION, Prepared, Source, prepare
 from talweg.train.presets import PRESETS, default_preset, preset
 from talweg.train.run_folder import Line, RunFolder, RunRecorder
-from talweg.train.sequential import Sequential
 
 BATCH_SIZE = 32  # of a model from a file
 RUNS = Path("runs")
@@ -48,7 +46,7 @@ class Experiment:
 
     folder: RunFolder
     prepared: Prepared
-    model: Sequential
+    model: Model
     epochs: int
     batch_size: int
     lines: list[Line]
@@ -58,18 +56,8 @@ class Experiment:
     @classmethod
     def begin(cls, wishes: Wishes, out: Path | None = None, command: str | None = None) -> Experiment:
         """Reads the data, makes the model and the run folder. Nothing is written before all wishes make sense."""
-        rule = None if wishes.optimizer is None else optim.get(wishes.optimizer)  # a wrong name is said at once
-        if wishes.model is not None and wishes.model not in PRESETS:
-            _model_file(wishes.model)
-        prepared = prepare(wishes.source, wishes.seed)
-        model, name, fallback, batch_size, epochs = _model(wishes, prepared)
-        rule = fallback if rule is None else rule
-        if wishes.learning_rate is not None:
-            rule = type(rule).from_config({**rule.to_config(), "learning_rate": wishes.learning_rate})
-        engine = engine_by_name(wishes.engine, threads=wishes.threads)
-        model.compile(rule, _loss(model, prepared), metrics=_metrics(prepared), engine=engine)
-        model.preprocessing, model.class_names = prepared.preprocessing, prepared.class_names
-        _check_output(model, prepared)
+        prepared, model, name, batch_size, epochs = made(wishes)
+        rule = model.optimizer
         source = wishes.source
         config = {
             "created": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -94,11 +82,16 @@ class Experiment:
 
     @classmethod
     def resume(cls, path: Path, epochs: int | None = None, threads: int | None = None) -> Experiment:
-        """A run where its last checkpoint left it. `epochs`, in all, may be more than was asked for at first."""
+        """A run where its last checkpoint left it. `epochs`, in all, may be more than was asked for at first.
+
+        A run of the native engine goes on where there is no compiler: on the reference, with a warning. It then ends
+        as it would have to rounding; to the bit it does on the engine, and the machine, that it began on.
+        """
         folder = RunFolder(path)
         prepared = data_of(folder)
-        engine: Any = folder.config["engine"]
-        model, lines = folder.resume(engine if threads is None else engine_by_name(engine, threads=threads))
+        began_on = folder.config["engine"]
+        engine = engine_by_name("auto" if began_on == "native" else began_on, threads=threads)
+        model, lines = folder.resume(engine)
         if epochs is not None and epochs < len(lines):
             raise UsageError(f"{path} is trained for {len(lines)} epochs already; --epochs counts them all")
         if epochs is not None and epochs != folder.config["epochs"]:
@@ -133,7 +126,7 @@ class Experiment:
         """Writes the model, looks at the test part for the first time, answers the result and the predictions on it."""
         self.folder.write_model(self.model)
         predictions = self.model.predict(self.prepared.x_test, verbose=0)
-        test = scores_on_test(self.model, self.prepared)
+        test = scores_on_test(self.model, self.prepared, self.batch_size)
         last = {k: v for k, v in self.lines[-1].items() if k not in ("epoch", "seconds")} if self.lines else {}
         result = {
             "epochs": len(self.lines),
@@ -145,9 +138,26 @@ class Experiment:
         return result, predictions
 
 
-def scores_on_test(model: Sequential, prepared: Prepared) -> dict[str, float]:
-    """Loss and metrics on the test part."""
-    scores = model.evaluate(prepared.x_test, prepared.y_test, batch_size=256, verbose=0, return_dict=True)
+def made(wishes: Wishes) -> tuple[Prepared, Model, str, int, int]:
+    """The data and the compiled model that were asked for, its name, batch size and epochs. Nothing is written."""
+    rule = None if wishes.optimizer is None else optim.get(wishes.optimizer)  # a wrong name is said at once
+    if wishes.model is not None and wishes.model not in PRESETS:
+        _model_file(wishes.model)
+    prepared = prepare(wishes.source, wishes.seed)
+    model, name, fallback, batch_size, epochs = _model(wishes, prepared)
+    rule = fallback if rule is None else rule
+    if wishes.learning_rate is not None:
+        rule = type(rule).from_config({**rule.to_config(), "learning_rate": wishes.learning_rate})
+    engine = engine_by_name(wishes.engine, threads=wishes.threads)
+    model.compile(rule, _loss(model, prepared), metrics=_metrics(prepared), engine=engine)
+    model.preprocessing, model.class_names = prepared.preprocessing, prepared.class_names
+    _check_output(model, prepared)
+    return prepared, model, name, batch_size, epochs
+
+
+def scores_on_test(model: Model, prepared: Prepared, batch_size: int) -> dict[str, float]:
+    """Loss and metrics on the test part. With the training's batches, the validation's program does it."""
+    scores = model.evaluate(prepared.x_test, prepared.y_test, batch_size=batch_size, verbose=0, return_dict=True)
     return {name: float(value) for name, value in scores.items()}
 
 
@@ -175,14 +185,14 @@ def data_of(folder: RunFolder) -> Prepared:
 # ── the model ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _model(wishes: Wishes, prepared: Prepared) -> tuple[Sequential, str, optim.UpdateRule, int, int]:
+def _model(wishes: Wishes, prepared: Prepared) -> tuple[Model, str, optim.UpdateRule, int, int]:
     """The model, its name, its own optimizer, and how to train it."""
     examples = len(prepared.x_train)
     if wishes.model is None or wishes.model in PRESETS:
         chosen = (
             preset(wishes.model) if wishes.model else default_preset(wishes.source.short_name, prepared.input_shape)
         )
-        model = chosen.make(
+        model: Model = chosen.make(
             prepared.input_shape,
             prepared.outputs,
             prepared.task,
@@ -215,7 +225,7 @@ def _model_file(name: str) -> Path:
     return path
 
 
-def _model_from(path: Path, seed: int) -> Sequential:
+def _model_from(path: Path, seed: int) -> Model:
     """A model from a file: its architecture with fresh weights, where it is JSON, else with those it was saved with."""
     if path.suffix == ".json":
         model = saved.untrained(path, seed)
@@ -225,7 +235,7 @@ def _model_from(path: Path, seed: int) -> Sequential:
     return model
 
 
-def _check_output(model: Sequential, prepared: Prepared) -> None:
+def _check_output(model: Model, prepared: Prepared) -> None:
     """The last layer must answer what the task asks for: probabilities of the classes, or one number."""
     shape = model.output_shape
     if prepared.task != CLASSIFICATION:
@@ -243,12 +253,12 @@ def _check_output(model: Sequential, prepared: Prepared) -> None:
         )
 
 
-def _last_activation(model: Sequential) -> str | None:
-    layer = model.layers[-1] if model.layers else None
-    return layer.activation.__name__ if isinstance(layer, Dense | Activation) else None
+def _last_activation(model: Model) -> str | None:
+    origin = model.outputs[0].tensor.origin
+    return None if origin is None else origin.function
 
 
-def _loss(model: Sequential, prepared: Prepared) -> str:
+def _loss(model: Model, prepared: Prepared) -> str:
     if prepared.task != CLASSIFICATION:
         return "mean_squared_error"
     return "binary_crossentropy" if model.output_shape == (1,) else "sparse_categorical_crossentropy"

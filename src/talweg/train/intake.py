@@ -6,7 +6,7 @@ as unbuilt afterwards as before (`unbuilt_on_error`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from talweg.errors import UsageError
 from talweg.graph import Array
 from talweg.train import rows as rows_
 from talweg.train.labels import class_weights, labels
+from talweg.train.network import by_name
+from talweg.train.programs import WEIGHT, X, Y, feed
 from talweg.train.rows import Rows
 from talweg.train.sources import InMemory, Source, Stream, batches_of, checked_batch, is_stream
 
@@ -33,32 +35,86 @@ def unbuilt_on_error(model: Model) -> Iterator[None]:
         raise
 
 
-def taken(model: Model, x: Any, argument: str = "x") -> Array:
-    """x as the model takes it. Builds the model where its input shape comes from the data."""
-    if not model.layers:
-        raise UsageError(f"model {model.name!r} has no layers; add() some first")
-    first = model.layers[0].name
-    array = rows_.features(x, model.input_shape, model.precision, argument, first)
+def taken(model: Model, x: Any, argument: str = "x") -> dict[str, Array]:
+    """x as the model takes it, by the names of a program's inputs. Builds it where its input shape comes from data."""
     if not model.built:
+        if not model.layers:
+            raise UsageError(f"model {model.name!r} has no layers; add() some first")
+        array = rows_.features(x, None, model.precision, argument)
         model.build(array.shape[1:])
-    return array
+        return {X: array}
+    names = model.input_names
+    found: dict[str, Array] = {}
+    given = by_name(_out_of_a_list(x, model) if len(names) == 1 else x, names, argument)
+    for name, placeholder in zip(names, model.inputs, strict=True):
+        shown = f"{argument}[{name!r}]" if len(names) > 1 else argument
+        taker = f"input {name!r}" if len(names) > 1 else f"the first layer, {_first_layer(model)!r},"
+        array = rows_.features(given[name], placeholder.example_shape, model.precision, shown, taker)
+        if found:
+            rows_.same_length(next(iter(found.values())), array, f"{argument}[{names[0]!r}]", shown)
+        found[feed(X, name, names)] = array
+    return found
+
+
+def _out_of_a_list(x: Any, model: Model) -> Any:
+    """The array in a list of one, as Keras takes it where a model has one input; a list of examples stays."""
+    is_listed = isinstance(x, (list, tuple)) and len(x) == 1
+    return x[0] if is_listed and len(getattr(x[0], "shape", ())) == model.inputs[0].ndim else x
+
+
+def _first_layer(model: Model) -> str:
+    calls = model.network.calls
+    return calls[0].block.title if calls else model.input_names[0]
 
 
 def rows_of(model: Model, x: Any, y: Any = None, sample_weight: Any = None, of: str = "") -> Rows:
     """Checked examples and labels. `of` is put before the arguments' names in messages: "validation "."""
-    array = taken(model, x, f"{of}x")
+    feeds = taken(model, x, f"{of}x")
     if y is None:
         raise UsageError(f"{of}y is missing: for each example there must be a label")
-    y_array = rows_.as_array(y, f"{of}y")
-    rows_.same_length(array, y_array, f"{of}x", f"{of}y")
-    y_array = labels(y_array, model.loss, model.output, model.precision, f"{of}y")
-    return Rows(array, y_array, rows_.example_weights(sample_weight, len(array), model.precision, f"{of}sample_weight"))
+    first = next(iter(feeds.values()))
+    names, aims = model.output_names, model.aims
+    several = len(names) > 1
+    wanted = [name for name, aim in zip(names, aims, strict=True) if aim.needs_labels]
+    by_all = several and isinstance(y, (list, tuple)) and len(y) == len(names)
+    given = by_name(y, names if by_all else wanted, f"{of}y", "output") if several else {names[0]: y}
+    weights = _weights(sample_weight, names, f"{of}sample_weight")
+    for name, aim, output in zip(names, aims, model.outputs, strict=True):
+        if not aim.needs_labels:
+            continue
+        shown = f"{of}y[{name!r}]" if several else f"{of}y"
+        array = rows_.as_array(given[name], shown)
+        rows_.same_length(first, array, f"{of}x", shown)
+        feeds[feed(Y, name, names)] = labels(array, aim.loss, output.tensor, model.precision, shown)
+    for name, weight in weights.items():
+        shown = f"{of}sample_weight[{name!r}]" if several else f"{of}sample_weight"
+        array_or_none = rows_.example_weights(weight, len(first), model.precision, shown)
+        if array_or_none is not None and feed(Y, name, names) in feeds:
+            feeds[feed(WEIGHT, name, names)] = array_or_none
+    return Rows(feeds)
+
+
+def _weights(sample_weight: Any, names: list[str], argument: str) -> dict[str, Any]:
+    """The weights of examples for each output: one array for all, a list, or a dictionary that may leave some out."""
+    if isinstance(sample_weight, Mapping):
+        if unknown := [name for name in sample_weight if name not in names]:
+            raise UsageError(f"{argument} names an output {unknown[0]!r}; the model's outputs are {', '.join(names)}")
+        return {name: sample_weight.get(name) for name in names}
+    one_each = isinstance(sample_weight, (list, tuple)) and any(
+        w is None or hasattr(w, "__len__") for w in sample_weight
+    )
+    if len(names) > 1 and one_each:
+        return by_name(sample_weight, names, argument, "output")
+    return dict.fromkeys(names, sample_weight)
 
 
 def by_class(model: Model, rows: Rows, class_weight: Any) -> Rows:
     """The rows, each counting what its class counts."""
-    assert rows.y is not None
-    return rows.weighted(class_weights(rows.y, class_weight, model.output_shape, model.precision))
+    if class_weight is None:
+        return rows
+    if len(model.output_names) > 1:
+        raise UsageError("class_weight is for models with one output; give sample_weight, a list with one for each")
+    return rows.weighted(class_weights(rows.feeds[Y], class_weight, model.outputs[0].example_shape, model.precision))
 
 
 def training_source(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class Interrupts:
@@ -16,6 +19,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.asked = False
+        self._may_cut = False
         self._before: Any = None
         self._listens = False
 
@@ -26,9 +30,22 @@ class Interrupts:
         return self
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.asked or self._may_cut:
+            self.asked = True
             raise KeyboardInterrupt
         self.asked = True
+
+    def cutting(self, work: Callable[[], T]) -> T | None:
+        """What `work`, which may be left anywhere, answers; None where Ctrl-C came, which leaves it at once."""
+        self._may_cut = True
+        try:
+            return None if self.asked else work()
+        except KeyboardInterrupt:
+            if not self.asked:  # nor was it ours
+                raise
+            return None
+        finally:
+            self._may_cut = False
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._listens:

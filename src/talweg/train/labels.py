@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,44 +10,60 @@ import numpy as np
 
 from talweg.errors import DataError, ShapeError, UsageError
 from talweg.graph import Array, Tensor
-from talweg.nn.losses import Loss
+from talweg.nn.losses import Loss, kind_of
 from talweg.train.rows import as_float
 
 TWO_CLASSES = "For two classes use Dense(1, activation='sigmoid') and loss='binary_crossentropy'."
 
 
-def labels(array: Array, loss: Loss, output: Tensor, precision: str, argument: str = "y") -> Array:
-    """y as the loss takes it for a network's `output`; raises `DataError` or `ShapeError` saying what to do."""
+def labels(array: Array, loss: Loss | None, output: Tensor, precision: str, argument: str = "y") -> Array:
+    """y as the loss takes it for a network's `output`; raises `DataError` or `ShapeError` saying what to do.
+
+    Without a loss, for metrics alone, whole numbers stay whole.
+    """
+    if loss is None:
+        return array.astype(np.int32) if array.dtype.kind in "iu" else as_float(array, precision, argument)
     shape: tuple[int, ...] = output.shape[1:]  # type: ignore[assignment]
+    kind, name = kind_of(loss.targets, array.shape[1:], shape), loss.formula.__name__
+    if kind == "nothing":
+        return as_float(array, precision, argument)
+    wanted: tuple[int, ...] = loss.label_shape(output.shape)[1:] if kind != "one_hot" else shape  # type: ignore[assignment]
+    if kind == "classes":
+        shape = (*wanted, math.prod(shape) // math.prod(wanted))  # the classes last, wherever the loss has them
     units = shape[-1] if shape else 1
-    name = loss.formula.__name__
     if units == 1 and output.origin is not None and output.origin.function == "softmax":
         raise UsageError(f"the last layer is a softmax over a single unit, which always answers 1. {TWO_CLASSES}")
-    if loss.targets in ("classes", "one_hot") and units == 1:
+    if kind in ("classes", "one_hot") and units == 1:
         raise UsageError(
             f"loss {name!r} needs one output for each class; the last layer has a single one. {TWO_CLASSES}"
         )
-    if loss.targets == "classes":
-        return _class_numbers(array, shape, argument, name)
-    if loss.targets == "one_hot" and array.shape[1:] != shape:
+    if kind == "classes":
+        return _class_numbers(array, shape, argument, name, loss.ignored)
+    if kind == "one_hot" and array.shape[1:] != shape:
         raise DataError(_not_one_hot(array, units, argument, name))
-    fitted = _fitted(array, shape, argument)
-    if loss.targets in ("binary", "one_hot") and (fitted.min() < 0 or fitted.max() > 1):
+    fitted = _fitted(array, wanted, argument)
+    if kind in ("signs", "row_signs") and (strange := ~np.isin(fitted, (-1, 0, 1))).any():
+        raise DataError(
+            f"loss {name!r} takes labels -1 and 1, or 0 and 1; {argument} has {fitted[strange][0]}. "
+            "For numbers to be predicted use loss='mse'."
+        )
+    if kind in ("binary", "one_hot") and (fitted.min() < 0 or fitted.max() > 1):
         raise DataError(
             f"loss {name!r} takes labels between 0 and 1; {argument} goes from {fitted.min()} to {fitted.max()}."
             + (" Turn -1 and 1 into 0 and 1: (y + 1) / 2." if set(np.unique(fitted)) == {-1, 1} else "")
             + (" For numbers to be predicted use loss='mse'." if fitted.dtype.kind == "f" else "")
         )
-    if loss.targets == "one_hot" and (strange := np.abs(fitted.sum(axis=-1, dtype=float) - 1) > 1e-3).any():
+    sums = fitted.sum(axis=getattr(loss, "axis", -1), dtype=float) if kind == "one_hot" else np.ones(1)
+    if (strange := np.abs(sums - 1) > 1e-3).any():
         row = int(np.argwhere(strange)[0][0])
         raise DataError(
-            f"loss {name!r} takes rows that sum to 1; row {row} of {argument} sums to {fitted[row].sum(axis=-1)}. "
+            f"loss {name!r} takes rows that sum to 1; row {row} of {argument} sums to {sums[row]}. "
             "Where several classes may be true at once, use activation='sigmoid' and loss='binary_crossentropy'."
         )
     return as_float(fitted, precision, argument)
 
 
-def _class_numbers(array: Array, shape: tuple[int, ...], argument: str, loss: str) -> Array:
+def _class_numbers(array: Array, shape: tuple[int, ...], argument: str, loss: str, ignored: int | None) -> Array:
     classes = shape[-1]
     takes = f"loss {loss!r} takes class numbers 0..{classes - 1}"
     if array.shape[1:] == shape and array.shape[1:] != (*shape[:-1], 1):
@@ -61,7 +78,8 @@ def _class_numbers(array: Array, shape: tuple[int, ...], argument: str, loss: st
             f"{takes}; {argument} has fractions such as {array[fractions][0]}. "
             "For numbers to be predicted use loss='mse'."
         )
-    low, high = int(array.min()), int(array.max())
+    counted = array if ignored is None else array[array != ignored]
+    low, high = (int(counted.min()), int(counted.max())) if counted.size else (0, 0)
     if low < 0 or high >= classes:
         hint = (
             f"Give the last layer {high + 1} units, or count the classes from 0."

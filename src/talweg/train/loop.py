@@ -19,6 +19,7 @@ from talweg.optim.schedules import Schedule
 from talweg.train.callbacks.base import CallbackList
 from talweg.train.history import History
 from talweg.train.interrupts import Interrupts
+from talweg.train.rows import Rows
 from talweg.train.sources import Source
 
 SLICE_SECONDS = 0.05  # how long the engine works before progress is shown and Ctrl-C heard
@@ -87,7 +88,10 @@ class Pace:
 def run_epochs(
     fitting: Fitting, trainee: Trainee, callbacks: CallbackList, validate: Validate | None, history: History
 ) -> None:
-    """Trains until the last epoch, a callback's stop or Ctrl-C. An epoch cut short by Ctrl-C is not in the history."""
+    """Trains until the last epoch, a callback's stop or Ctrl-C.
+
+    An epoch that Ctrl-C cut short, in training or in validation, is not in the history.
+    """
     plan, progress, session, pace = fitting.plan, fitting.progress, fitting.session, Pace()
     with Interrupts() as interrupts:
         for epoch in range(plan.initial_epoch, plan.epochs):
@@ -96,19 +100,24 @@ def run_epochs(
             if progress.batches_done == 0:  # else an interrupted epoch goes on
                 forget_metrics(session)
             outputs: dict[str, Array] = {}
-            for outputs in _slices(fitting, trainee, callbacks, pace):
+            for outputs in _slices(fitting, trainee, callbacks, pace, interrupts):
                 callbacks.tell(
                     "on_progress", progress.batches_done, plan.source.steps or progress.batches_done, logs_of(outputs)
                 )
-                if interrupts.asked and progress.batches_done != plan.source.steps:
-                    history.params["interrupted"] = True
-                    return
+                if interrupts.asked:
+                    break
+            if interrupts.asked and progress.batches_done != plan.source.steps:
+                history.params["interrupted"] = True
+                return
             progress.epochs_trained += 1
             trainee.epochs_trained, progress.batches_done = progress.epochs_trained, 0
             logs = logs_of(outputs)
             if validate is not None and plan.validates(epoch):
                 callbacks.tell("on_test_begin", {})
-                measured = validate()
+                measured = interrupts.cutting(validate)
+                if measured is None:
+                    history.params["interrupted"] = True
+                    return
                 callbacks.tell("on_test_end", measured)
                 logs = dict(sorted([*logs.items(), *((f"val_{name}", value) for name, value in measured.items())]))
             callbacks.tell("on_epoch_end", epoch, logs)
@@ -119,20 +128,24 @@ def run_epochs(
                 return
 
 
-def _slices(fitting: Fitting, trainee: Trainee, callbacks: CallbackList, pace: Pace) -> Iterator[dict[str, Array]]:
+def _slices(
+    fitting: Fitting, trainee: Trainee, callbacks: CallbackList, pace: Pace, interrupts: Interrupts
+) -> Iterator[dict[str, Array]]:
     """Runs one epoch, answering the outputs so far after each slice."""
-    plan, progress = fitting.plan, fitting.progress
+    plan, progress, session = fitting.plan, fitting.progress, fitting.session
     by_batch = callbacks.wants_batches
     for visit in plan.source.epoch(plan.seed, progress.epochs_trained, progress.batches_done):
-        data, size, at = visit.rows.feeds(), visit.batch_size, 0
+        data, size, at = visit.rows.feeds, visit.batch_size, 0
+        if not _ready(session, min(size, len(visit.rows)), callbacks, interrupts):
+            return
         while at < len(visit.order):
             piece = visit.order[at : at + (1 if by_batch else pace.steps) * size]
             steps = -(-len(piece) // size)
             if by_batch:
                 callbacks.tell("on_train_batch_begin", progress.batches_done, {})
-            settings, per_step = settings_for(fitting.session, trainee.optimizer, plan, progress.iterations, steps)
+            settings, per_step = settings_for(trainee.optimizer, plan, progress.iterations, steps)
             began = time.perf_counter()
-            outputs = fitting.session.run(data, piece, size, settings, per_step)
+            outputs = session.run(data, piece, size, settings, per_step)
             pace.took(steps, time.perf_counter() - began)
             at += len(piece)
             progress.batches_done += steps
@@ -145,8 +158,16 @@ def _slices(fitting: Fitting, trainee: Trainee, callbacks: CallbackList, pace: P
                 return
 
 
+def _ready(session: Session, batch_size: int, callbacks: CallbackList, interrupts: Interrupts) -> bool:
+    """Whether batches of so many rows can be run, after a wait for the compiler if need be; Ctrl-C ends that."""
+    if session.prepare(batch_size):
+        return True
+    callbacks.tell("on_compile_begin", {})
+    return interrupts.cutting(lambda: session.prepare(batch_size, wait=True)) is True
+
+
 def settings_for(
-    session: Session, rule: UpdateRule, plan: Plan, iterations: int, steps: int
+    rule: UpdateRule, plan: Plan, iterations: int, steps: int
 ) -> tuple[dict[str, Array], dict[str, Array]]:
     """The inputs that are not rows: those that stay, and those that change at each step.
 
@@ -164,7 +185,7 @@ def settings_for(
         return settings, {}
     if not callable(rate):
         return settings | {"learning_rate": np.asarray(rate)}, {}
-    rates = [float(rate(t)) for t in range(iterations, iterations + steps)]
+    rates = [float(rate(rule.steps_in(t))) for t in range(iterations, iterations + steps)]
     for t, value in enumerate(rates, iterations):
         if not (math.isfinite(value) and value >= 0):
             raise UsageError(
@@ -189,5 +210,19 @@ def measure(session: Session, source: Source) -> Logs:
     forget_metrics(session)
     outputs: dict[str, Array] = {}
     for visit in source.epoch(seed=0, number=0):
-        outputs = session.run(visit.rows.feeds(), visit.order, visit.batch_size)
+        for so_far in in_slices(session, visit.rows, visit.order, visit.batch_size):
+            outputs = so_far
     return logs_of(outputs)
+
+
+def in_slices(session: Session, rows: Rows, order: Array, batch_size: int) -> Iterator[dict[str, Array]]:
+    """Runs without settings in slices, like a training epoch, so that Ctrl-C is heard; answers the outputs of each."""
+    data, pace, at = rows.feeds, Pace(), 0
+    session.prepare(min(batch_size, len(rows)), wait=True)
+    while at < len(order):
+        piece = order[at : at + pace.steps * batch_size]
+        began = time.perf_counter()
+        outputs = session.run(data, piece, batch_size)
+        pace.took(-(-len(piece) // batch_size), time.perf_counter() - began)
+        at += len(piece)
+        yield outputs

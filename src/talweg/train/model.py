@@ -3,55 +3,95 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from talweg import graph as g
 from talweg.engines.base import Engine, Session
-from talweg.engines.choose import engine_by_name, native_source
+from talweg.engines.choose import engine_by_name, native_profile, native_source
 from talweg.errors import UsageError
 from talweg.graph import Array, Program
-from talweg.nn.losses import Loss
-from talweg.optim import UpdateRule
+from talweg.nn.layers import Context, KerasTensor
+from talweg.nn.layers.symbolic import call, flat, packed
+from talweg.optim import LBFGS, UpdateRule
 from talweg.optim.schedules import Schedule
-from talweg.train import programs
+from talweg.registry import snake_case
+from talweg.train import programs, usual
 from talweg.train.arguments import epochs_to_validate, listed, part, verbosity, whole, whole_or_none
 from talweg.train.callbacks.base import CallbackList
 from talweg.train.callbacks.progress import ProgressLine
-from talweg.train.compiled import Compiled, compiled
+from talweg.train.compiled import Aim, Compiled, compiled
 from talweg.train.history import History
 from talweg.train.intake import (
     by_class,
     evaluation_source,
     prediction_pieces,
     rows_of,
+    taken,
     training_source,
     unbuilt_on_error,
     validation_source,
 )
 from talweg.train.layered import Layered
-from talweg.train.loop import Fitting, Plan, Progress, forget_metrics, logs_of, measure, run_epochs, settings_for
-from talweg.train.programs import Form
+from talweg.train.loop import (
+    Fitting,
+    Plan,
+    Progress,
+    forget_metrics,
+    in_slices,
+    logs_of,
+    measure,
+    run_epochs,
+    settings_for,
+)
+from talweg.train.lr_find import RateSearch, lr_find
+from talweg.train.network import Network
+from talweg.train.programs import Form, Y, feed, first_values
+from talweg.train.searching import Searching
 from talweg.train.sessions import Sessions, living_in, memory_of
 from talweg.train.sources import InMemory, is_stream
 
+if TYPE_CHECKING:
+    from talweg.engines.choose import Profile
+
 PREDICTED_AT_ONCE = 256  # rows; the results do not depend on it
+PROFILED_BATCHES = 16  # of random rows
 
 
 class Model(Layered):
-    """Layers with variables, and what trains them. `Sequential` says how the layers follow one another.
+    """A network of layers with variables, and what trains it.
 
-    ``Model(inputs=..., outputs=...)`` raises `UsageError`: one layer follows another here.
+    inputs   what `Input` answered, or several in a list or dictionary; other placeholders will do, and what leads to
+             them is then left out, so ``Model(model.input, model.get_layer("hidden").output)`` shows a hidden layer
+    outputs  what layers answered, alone or in a list or dictionary: so does `predict` answer
+    seed     makes all that is random here, now and in training, the same each time; else the model picks `model.seed`
+
+    Layers are shared: a layer that stands in two models is trained by both. A model called on a placeholder is a layer.
+    Raises `UsageError` where an output needs an `Input` that is not among the inputs, or two layers have one name.
+
+    >>> from talweg.nn.layers import Add, Dense, Input
+    >>> x = Input((8,))
+    >>> h = Add()([x, Dense(8, "relu")(x)])
+    >>> model = Model(x, Dense(1)(h), seed=0)
+    >>> model.count_params(), [layer.name for layer in model.layers]
+    (81, ['input_layer', 'dense', 'add', 'dense_1'])
     """
 
-    def __init__(self, *args: Any, name: str | None = None, seed: int | None = None, **options: Any) -> None:
-        if args or options:
+    def __init__(
+        self,
+        inputs: Any = None,
+        outputs: Any = None,
+        name: str | None = None,
+        trainable: bool = True,
+        *,
+        seed: int | None = None,
+    ) -> None:
+        if type(self) is Model and (inputs is None or outputs is None):
             raise UsageError(
-                "Model(inputs, outputs) is not available: each layer follows the one before. Make a "
-                "Sequential([Input((784,)), Dense(10, activation='softmax')])."
+                "Model needs inputs and outputs: x = Input((784,)); Model(x, Dense(10)(x)). For layers one after "
+                "another there is Sequential([Input((784,)), Dense(10)])."
             )
-        super().__init__(name, seed)
+        super().__init__(name, seed, snake_case(type(self).__name__))
         self.stop_training = False
         self.history: History | None = None
         self.epochs_trained = 0
@@ -61,6 +101,10 @@ class Model(Layered):
         self._compiled: Compiled | None = None
         self._memory: dict[str, Array] = {}  # the optimizer's, between fits
         self._sessions = Sessions()
+        if inputs is not None:
+            self.connect(Network(inputs, outputs))
+            if not trainable:
+                self.trainable = False
 
     def changed(self) -> None:
         """Forgets the programs that were written for the layers as they were."""
@@ -89,17 +133,18 @@ class Model(Layered):
         optimizer, loss, metrics: names, objects, or functions. Sample and class weights count in the loss and in
         `weighted_metrics`, not in `metrics`, as in Keras. engine: "auto", "native", "reference", or an `Engine`.
         precision: float32 or float64. `run_eagerly`, `steps_per_execution`, `jit_compile` and `auto_scale_loss` are
-        taken for Keras's sake and change nothing: a model is always compiled, as one program. `loss_weights` may only
-        be 1, for there is one loss. Raises `UnknownNameError` for a name that is in no table, `UsageError` for what
-        cannot be meant.
+        taken for Keras's sake and change nothing: a model is always compiled, as one program.
+
+        Several outputs: one loss for all, or a list in their order, or a dictionary by `output_names`; an output
+        without a loss is not trained. What becomes small is the sum of the losses, each times its entry in
+        `loss_weights`. Metrics are a list with an entry for each output, or a dictionary. Histories say
+        ``output_loss``, which `loss_weights` does not change, and ``output_metric``.
+
+        Raises `UnknownNameError` for a name that is in no table, `UsageError` for what cannot be meant.
         """
-        if any(weight != 1 for weight in listed(loss_weights)):
-            raise UsageError(
-                f"loss_weights, the third argument of compile as in Keras, can only be 1: there is one loss; got "
-                f"{loss_weights!r}. Metrics have a name: metrics=['accuracy']."
-            )
         maker = engine if isinstance(engine, Engine) else engine_by_name(engine, precision)
-        self._compiled = compiled(optimizer, loss, metrics, weighted_metrics, maker)
+        asked = (loss, loss_weights, metrics, weighted_metrics)
+        self._compiled = compiled(optimizer, *asked, maker, self.output_names)
         self._sessions.clear()
         self._memory = {}
         for v in self.variables:
@@ -114,8 +159,14 @@ class Model(Layered):
         return self._told().rule
 
     @property
-    def loss(self) -> Loss:
-        return self._told().loss
+    def aims(self) -> list[Aim]:
+        """What `compile` was told of each output."""
+        return self._told().aims
+
+    @property
+    def loss(self) -> Any:
+        """The loss; of a model with several outputs those of each, None where one has none."""
+        return _alone([aim.loss for aim in self.aims])
 
     @property
     def engine(self) -> Engine:
@@ -124,13 +175,13 @@ class Model(Layered):
 
     @property
     def metrics(self) -> list[Any]:
-        """What `compile` was told to measure: names, objects or functions."""
-        return self._told().metrics
+        """What `compile` was told to measure: names, objects or functions; a list for each of several outputs."""
+        return _alone([aim.metrics for aim in self.aims])
 
     @property
     def weighted_metrics(self) -> list[Any]:
         """The metrics that heed the examples' weights."""
-        return self._told().weighted_metrics
+        return _alone([aim.weighted_metrics for aim in self.aims])
 
     @property
     def precision(self) -> str:
@@ -187,13 +238,14 @@ class Model(Layered):
     ) -> History:
         """Trains for `epochs` passes over the data, and answers what happened.
 
-        x, y              lists, arrays, pandas frames; or x alone: a `Dataset`, a generator, a stream of (x, y) batches
+        x, y              lists, arrays, pandas frames; or x alone: a `Dataset`, a generator, batches of (x, y);
+                          for several inputs or outputs a list in their order, or a dictionary with their names
         batch_size        examples a step, 32 by default; 1 updates after every example, len(x) once an epoch
         verbose           0 nothing, 1 a progress line, 2 a line an epoch
         validation_split  this part of the rows, the last ones, is kept for validation
         validation_data   (x, y) or (x, y, sample_weight), or a stream; `validation_split` then does nothing
         class_weight      for a class's number, how much its examples count
-        sample_weight     how much each example counts
+        sample_weight     how much each example counts; for several outputs also a list or a dictionary of such arrays
         steps_per_epoch   batches in an epoch, where it is not one pass; the next epoch goes on where it ended
         validation_freq   validation follows every so many epochs, or those listed, counted from 1
 
@@ -214,8 +266,9 @@ class Model(Layered):
             validated = kept if validation_data is None else validation_data
             validation = validation_source(self, validated, validation_size, validation_steps)
             session = self._session("train", source.form)
-            if validation is not None:
-                self._session("evaluate", validation.form)
+            session.prepare(source.batch_size)
+            if validation is not None:  # it compiles while the training does, or runs already
+                self._session("evaluate", validation.form).prepare(validation.batch_size)
 
         def validate() -> dict[str, Any]:
             assert validation is not None
@@ -225,16 +278,19 @@ class Model(Layered):
         plan = Plan(source, epochs, initial_epoch, epochs_to_validate(validation_freq), self.seed)
         plan.schedule = rate if isinstance(rate, Schedule) else None
         params = {"epochs": epochs, "steps": source.steps, "verbose": verbose, "batch_size": size}
-        params |= {"validation_freq": validation_freq, "loss": told.loss.formula.__name__}
+        params |= {"validation_freq": validation_freq, "loss": told.loss_name}
         told_all = CallbackList([*listed(callbacks), *shown], self, params)
         history = self.history = History(params)
         self.stop_training = False
-        fitting = Fitting(session, plan, Progress(self.epochs_trained, self.iterations))
-        with living_in(session, self.variables):
+        began = self.iterations
+        fitting = Fitting(session, plan, Progress(self.epochs_trained, began))
+        with living_in(session, self.named_variables):
             self.fitting = fitting
             try:
                 told_all.tell("on_train_begin", {})
                 run_epochs(fitting, self, told_all, None if validation is None else validate, history)
+                if self.iterations > began:
+                    session.load(self.optimizer.final_weights(memory_of(session)))
             finally:
                 try:
                     told_all.tell("on_train_end", history.last())
@@ -254,11 +310,15 @@ class Model(Layered):
         forget_metrics(session)
         rate = self.optimizer.learning_rate
         plan = Plan(InMemory(rows, len(rows)), 1, 0, 1, self.seed, rate if isinstance(rate, Schedule) else None)
-        settings, per_step = settings_for(session, self.optimizer, plan, self.iterations, steps=1)
-        with living_in(session, self.variables):
-            outputs = session.run(rows.feeds(), np.arange(len(rows)), len(rows), settings, per_step)
+        settings, per_step = settings_for(self.optimizer, plan, self.iterations, steps=1)
+        with living_in(session, self.named_variables):
+            outputs = session.run(rows.feeds, np.arange(len(rows)), len(rows), settings, per_step)
         self._memory |= memory_of(session)
         return self._answer(logs_of(outputs), return_dict)
+
+    def lr_find(self, x: Any = None, y: Any = None, batch_size: int | None = None, **options: Any) -> RateSearch:
+        """Tries growing rates, one a batch, and suggests one to train with: see `talweg.train.lr_find.lr_find`."""
+        return lr_find(self, x, y, batch_size, **options)
 
     # ── evaluate and predict ──────────────────────────────────────────────────────────────────────────────
 
@@ -290,7 +350,10 @@ class Model(Layered):
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """`evaluate` on one batch, in silence."""
-        size = max(1, len(x)) if hasattr(x, "__len__") and not is_stream(x) else None
+        size = None
+        if not is_stream(x):
+            with unbuilt_on_error(self):
+                size = len(next(iter(taken(self, x).values())))
         return self.evaluate(x, y, size, verbose=0, sample_weight=sample_weight, return_dict=return_dict)
 
     def predict(
@@ -300,27 +363,34 @@ class Model(Layered):
         verbose: Any = "auto",
         steps: int | None = None,
         callbacks: Any = None,
-    ) -> Array:
-        """The network's output for each example: an array (n, ...). Prints nothing, whatever `verbose` says."""
+    ) -> Any:
+        """The network's output for each example: an array (n, ...). Prints nothing, whatever `verbose` says.
+
+        Of several outputs a list or a dictionary of arrays, as `outputs` was.
+        """
         size = PREDICTED_AT_ONCE if batch_size is None else whole(batch_size, "batch_size", 1)
         steps = whole_or_none(steps, "steps", 1)
         told_all = CallbackList(listed(callbacks), self, {})
         told_all.tell("on_predict_begin", {})
-        parts: list[Array] = []
+        parts: list[dict[str, Array]] = []
         for rows in prediction_pieces(self, x, steps):
             session = self._session("predict", rows.form)
-            parts.append(session.run(rows.feeds(), np.arange(len(rows)), size)["y"])
+            parts += in_slices(session, rows, np.arange(len(rows)), size)
         if not parts:
             raise UsageError("x gave no batches to predict")
         told_all.tell("on_predict_end", {})
-        return np.concatenate(parts)
+        names = self.output_names
+        answers = [np.concatenate([part[feed(Y, name, names)] for part in parts]) for name in names]
+        return packed(answers, self.network.outputs)
 
-    def predict_on_batch(self, x: Any) -> Array:
+    def predict_on_batch(self, x: Any) -> Any:
         """`predict` on one batch."""
         return self.predict(x)
 
-    def __call__(self, x: Any, training: bool = False) -> Array:
-        """The network's output, as `predict` gives it."""
+    def __call__(self, x: Any, training: bool | None = None, mask: None = None) -> Any:
+        """Of numbers, the network's output as `predict` gives it; of placeholders, the model used as a layer."""
+        if any(isinstance(leaf, KerasTensor) for leaf in flat(x)):
+            return call(self, x, training, Context(training=False))
         if training:
             raise UsageError("call with training=True is not available; train_on_batch does a training step")
         return self.predict(x)
@@ -352,21 +422,21 @@ class Model(Layered):
 
     # ── programs ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def program(self, kind: str, form: Form) -> Program:
-        """The graph of "train", "evaluate" or "predict" for data of the given form."""
+    def program(self, kind: str, form: Form | None = None) -> Program:
+        """The graph of "train", "evaluate" or "predict" for data of the given form, or of the usual."""
+        form = form or self.usual_form(kind != "predict")
+        network = self.network
         if kind == "predict":
-            return programs.prediction_program(self.layers, form)
+            return programs.prediction_program(network, form)
         told = self._told()
-        measured = told.measured(g.input_tensor("y", (g.BATCH, *form.y_shape), form.y_dtype), self.output)
+        goals = told.goals(form.inputs(), [y.tensor for y in self.outputs])
         if kind == "evaluate":
-            return programs.evaluation_program(self.layers, form, told.loss, measured)
-        return programs.training_program(self.layers, form, told.loss, measured, told.rule)
+            return programs.evaluation_program(network, form, goals)
+        return programs.training_program(network, form, goals, told.rule)
 
-    def usual_form(self) -> Form:
-        """The form of the data that this network and its loss are for: numbers, and class numbers or numbers."""
-        y: tuple[int, ...] = self.output.shape[1:]  # type: ignore[assignment]
-        classes = self.loss.targets == "classes"
-        return Form(self.input_shape or (), "float", y[:-1] if classes else y, "int" if classes else "float")
+    def usual_form(self, with_labels: bool = True) -> Form:
+        """The form of the data that this network and its losses are for: numbers, and class numbers or numbers."""
+        return usual.form(self, with_labels)
 
     def native_source(self, batch_size: int = 32) -> str:
         """The C of one step of this model's training, as the native engine compiles it for batches of `batch_size`.
@@ -374,7 +444,25 @@ class Model(Layered):
         Raises `UsageError` for a model that is not compiled or not built, and on a machine without a C compiler.
         """
         size = whole(batch_size, "batch_size", 1)
-        return native_source(self.program("train", self.usual_form()), size, self.precision)
+        return native_source(self.program("train"), size, self.precision)
+
+    def native_profile(
+        self, x: Any = None, y: Any = None, batch_size: int = 32, seconds: float = 1.0, threads: int | None = None
+    ) -> Profile:
+        """Where the time of a step of training goes on the native engine, kernel by kernel.
+
+        Trains a copy for `seconds`, on x and y or, without them, on random numbers: how long a step takes depends on
+        shapes, hardly on values. Raises `UsageError` as `native_source` does.
+        """
+        size = whole(batch_size, "batch_size", 1)
+        rows = usual.random_rows(self, PROFILED_BATCHES * size) if x is None else rows_of(self, x, y)
+        rule = self.optimizer
+        program = self.program("train", rows.form)
+        rate = rule.learning_rate
+        plan = Plan(InMemory(rows, size), 1, 0, 1, self.seed, rate if isinstance(rate, Schedule) else None)
+        states = first_values(program, self.named_variables, rule)
+        settings = settings_for(rule, plan, 0, steps=-(-len(rows) // size))
+        return native_profile(program, states, rows.feeds, size, *settings, self.precision, threads, seconds)
 
     def _session(self, kind: str, form: Form) -> Session:
         """A session for the form, made on first use, holding the model's present values.
@@ -384,10 +472,16 @@ class Model(Layered):
         key: tuple[Any, ...] = (kind, form)
         rule, memory = None, None
         if kind != "predict":
-            key += tuple(v.name for v in self.trainable_variables)
-            key += tuple(layer.trainable for layer in self.layers)  # batch normalization also keeps what it learns not
+            key += tuple(self.trainable_variables)
+            key += self.modes()
         if kind == "train":
             rule, memory = self.optimizer, self._memory
             key += (rule.learning_rate if isinstance(rule.learning_rate, Schedule) else None,)
         engine = self._compiled.engine if self._compiled else engine_by_name("auto", self.precision)
-        return self._sessions.get(key, engine, lambda: self.program(kind, form), self.variables, rule, memory)
+        if isinstance(rule, LBFGS):
+            engine = Searching(engine, rule)
+        return self._sessions.get(key, engine, lambda: self.program(kind, form), self.named_variables, rule, memory)
+
+
+def _alone(found: list[Any]) -> Any:
+    return found[0] if len(found) == 1 else found

@@ -5,8 +5,9 @@ One step of training is one graph, whatever the network, the loss and the rule.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+import operator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +16,45 @@ from talweg import graph as g
 from talweg.errors import GraphError, ShapeError
 from talweg.gradient import gradient
 from talweg.graph import BATCH, Array, DType, Program, Tensor
-from talweg.nn.layers import Context, Layer, Variable
+from talweg.nn.layers import Context, Variable
 from talweg.nn.losses import Loss
 from talweg.nn.metrics import Metric
 from talweg.optim import UpdateRule
 from talweg.optim.schedules import Schedule
+from talweg.train.network import Network, States
 
-States = dict[str, Tensor]
+X, Y, WEIGHT = "x", "y", "sample_weight"  # what a program's rows are called
+
+
+def feed(kind: str, name: str, names: Sequence[str]) -> str:
+    """What the array of one of several inputs or outputs is called in programs.
+
+    >>> feed(X, "left", ["left", "right"]), feed(X, "left", ["left"])
+    ('x/left', 'x')
+    """
+    return f"{kind}/{name}" if len(names) > 1 else kind
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a program takes in rows of, besides what the network says: of each array the shape of one row, the dtype.
+
+    >>> Form({"x": ((28, 28), "uint8")}).inputs()
+    {'x': <x [batch, 28, 28] uint8>}
+    """
+
+    arrays: Mapping[str, tuple[tuple[int, ...], DType]]
+
+    def inputs(self) -> dict[str, Tensor]:
+        """The arrays as symbolic rows."""
+        return {name: g.input_tensor(name, (BATCH, *shape), dtype) for name, (shape, dtype) in self.arrays.items()}
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.arrays.items()))
+
+
+LOOK = "look/"  # what the outputs begin with that are for a rule that searches, and for nobody else
+LOSS, GRADIENT = f"{LOOK}loss", f"{LOOK}gradient/"
 
 
 @dataclass(frozen=True)
@@ -34,180 +67,135 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Form:
-    """The form of one example and its label: what a program is written for, besides the network."""
+class Goal:
+    """What one output is trained for.
 
-    x_shape: tuple[int, ...]
-    x_dtype: DType = "float"
-    y_shape: tuple[int, ...] = ()
-    y_dtype: DType = "float"
-    weighted: bool = False
+    y, sample_weight  what its labels and the weights of its examples are called among a program's inputs
+    loss, weight      what is to become small, and how much that counts; None where nothing is asked of this output
+    label             what the mean of its loss is called in histories; None where that is not kept
+    """
 
-    def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
-        """x, y and the weight of each example, as symbolic rows."""
-        return (
-            g.input_tensor("x", (BATCH, *self.x_shape), self.x_dtype),
-            g.input_tensor("y", (BATCH, *self.y_shape), self.y_dtype),
-            g.input_tensor("sample_weight", (BATCH,)),
-        )
+    y: str
+    sample_weight: str
+    loss: Loss | None
+    weight: float | None = None
+    label: str | None = None
+    metrics: Sequence[Measured] = ()
 
 
-def forward(layers: Sequence[Layer], x: Tensor, states: States, context: Context) -> Tensor:
-    """Each layer's formula on the output of the one before."""
-    x = g.cast(x, "float")
-    for layer in layers:
-        try:
-            x = layer.write(x, states, context)
-        except (ShapeError, GraphError) as error:
-            named = f"layer {layer.name!r}"
-            message = str(error) if named in str(error) else f"{named}, given {list(x.shape[1:])}: {error}"
-            raise ShapeError(message) from None
-    return x
+Given = Mapping[str, Tensor]  # the rows of a program, by name
 
 
-def variables_of(layers: Iterable[Layer], trainable_only: bool = False) -> list[Variable]:
-    """The layers' variables, each once, also where a layer stands at two places."""
-    own = (v for layer in layers for v in (layer.trainable_variables if trainable_only else layer.variables))
-    return list({id(v): v for v in own}.values())
+def outputs_of(network: Network, given: Given, states: States, context: Context) -> list[Tensor]:
+    """The network's formula on the rows of x."""
+    names = network.input_names
+    return network.write([g.cast(given[feed(X, name, names)], "float") for name in names], states, context)
 
 
-def output_of(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> Tensor:
-    """What built `layers` make of examples of `input_shape`, as a formula."""
-    x = g.input_tensor("x", (BATCH, *input_shape))
-    return forward(layers, x, _states(variables_of(layers)), Context(training=False))
+def prediction_program(network: Network, form: Form) -> Program:
+    """x in, the network's outputs out."""
+    given, states, names = form.inputs(), network.states(), network.output_names
+    answers = outputs_of(network, given, states, Context(training=False))
+    outputs = {feed(Y, name, names): y for name, y in zip(names, answers, strict=True)}
+    return Program("predict", tuple(given.values()), tuple(states.values()), outputs, {})
 
 
-def output_shape(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of one example after built `layers`."""
-    return output_of(layers, input_shape).shape[1:]  # type: ignore[return-value]
-
-
-def prediction_program(layers: Sequence[Layer], form: Form) -> Program:
-    """x in, the network's output out."""
-    x, _, _ = form.inputs()
-    states = _states(variables_of(layers))
-    y = forward(layers, x, states, Context(training=False))
-    return Program("predict", (x,), tuple(states.values()), {"y": y}, {})
-
-
-def evaluation_program(layers: Sequence[Layer], form: Form, loss: Loss, metrics: Sequence[Measured]) -> Program:
+def evaluation_program(network: Network, form: Form, goals: Sequence[Goal]) -> Program:
     """Rows of x and y in, loss and metrics so far out; the states that change are the metrics' accumulators."""
-    x, y, weight = form.inputs()
-    states = _states(variables_of(layers))
+    given, states = form.inputs(), network.states()
     context = Context(training=False)
-    y_pred = forward(layers, x, states, context)
-    total = _total_loss(layers, states, context, loss, y, y_pred, weight if form.weighted else None)
-    kept, outputs, updates = _measured(metrics, total, y, y_pred, weight if form.weighted else None)
-    inputs = (x, y, weight) if form.weighted else (x, y)
-    return Program("evaluate", inputs, (*states.values(), *kept), outputs, updates)
+    answers = outputs_of(network, given, states, context)
+    total, parts = _losses(network, states, context, goals, given, answers)
+    kept, outputs, updates = _measured(goals, total, parts, given, answers)
+    return Program("evaluate", tuple(given.values()), (*states.values(), *kept), outputs, updates)
 
 
-def training_program(
-    layers: Sequence[Layer], form: Form, loss: Loss, metrics: Sequence[Measured], rule: UpdateRule
-) -> Program:
+def training_program(network: Network, form: Form, goals: Sequence[Goal], rule: UpdateRule) -> Program:
     """One step: forward, loss, gradients, new values of the parameters and of all that the rule remembers."""
-    x, y, weight = form.inputs()
-    weights = weight if form.weighted else None
+    given, states = form.inputs(), network.states()
     seed, iterations = g.input_tensor("seed", (2,), "uint"), g.state_tensor("optimizer/iterations", (), "uint")
-    states = _states(variables_of(layers))
 
     context = Context(training=True, seed=seed, step=iterations)
-    y_pred = forward(layers, x, states, context)
-    total = _total_loss(layers, states, context, loss, y, y_pred, weights)
+    answers = outputs_of(network, given, states, context)
+    total, parts = _losses(network, states, context, goals, given, answers)
 
-    trained = [states[v.name] for v in variables_of(layers, trainable_only=True)]
+    trained = [states[v] for v in network.trainable_variables]
     gradients = [d.named(f"gradient/{w.name}") for w, d in zip(trained, gradient(total, trained), strict=True)]
     rate, rate_inputs = _rate(rule, iterations)
-    slots, new = apply_rule(rule, trained, gradients, iterations, rate)
+    constraints = {states[v].name: v.declared.constraint for v in network.trainable_variables if v.declared.constraint}
+    slots, new = rule.apply(trained, gradients, iterations, rate, constraints)
 
-    kept, outputs, measured = _measured(metrics, total, y, y_pred, weights)
+    kept, outputs, measured = _measured(goals, total, parts, given, answers)
     updates = {**new, **context.updates, **measured, iterations: iterations + g.constant(1, "uint")}
-    inputs = (x, y, *([weight] if form.weighted else []), seed, *rate_inputs)
-    return Program(
-        "train", inputs, (*states.values(), *slots, *kept, iterations), {**outputs, "learning_rate": rate}, updates
-    )
-
-
-def apply_rule(
-    rule: UpdateRule, weights: Sequence[Tensor], gradients: Sequence[Tensor], iterations: Tensor, rate: Tensor
-) -> tuple[list[Tensor], dict[Tensor, Tensor]]:
-    """The rule on each weight: the states that it keeps, and the new values of weights and states."""
-    step = g.cast(iterations, "float") + 1.0
-    kept: list[Tensor] = []
-    new: dict[Tensor, Tensor] = {}
-    for w, d in zip(weights, rule.clipped(gradients) if gradients else [], strict=True):
-        slots = {name: g.state_tensor(f"optimizer/{w.name}/{name}", w.shape) for name in rule.slots()}
-        new[w], fresh = rule.update(rule.decayed(w, rate), d, slots, step, rate)
-        kept += slots.values()
-        new |= {slot: fresh[name] for name, slot in slots.items()}
-    return kept, new
+    looks = {LOSS: total, **{f"{GRADIENT}{w.name}": d for w, d in zip(trained, gradients, strict=True)}}
+    outputs |= {"learning_rate": rate, **(looks if rule.searches else {})}
+    inputs = (*given.values(), seed, *rate_inputs)
+    return Program("train", inputs, (*states.values(), *slots, *kept, iterations), outputs, updates)
 
 
 def _rate(rule: UpdateRule, iterations: Tensor) -> tuple[Tensor, list[Tensor]]:
     """The learning rate of this step: a schedule's formula, or an input."""
     if isinstance(rule.learning_rate, Schedule):
-        return rule.learning_rate(g.cast(iterations, "float")), []
+        return rule.learning_rate(rule.steps_in(g.cast(iterations, "float"))), []
     rate = g.input_tensor("learning_rate", ())
     return rate, [rate]
 
 
-def _total_loss(
-    layers: Sequence[Layer],
-    states: States,
-    context: Context,
-    loss: Loss,
-    y: Tensor,
-    y_pred: Tensor,
-    weights: Tensor | None,
-) -> Tensor:
-    """The loss on the batch, plus what regularizers ask for (of what is trained, as in Keras)."""
-    total = loss.reduce(loss.examples(y, y_pred), weights)
-    for v in variables_of(layers, trainable_only=True):
+def _losses(
+    network: Network, states: States, context: Context, goals: Sequence[Goal], given: Given, answers: Sequence[Tensor]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss on the batch, and those of its parts that are kept by themselves.
+
+    It is the weighted sum of the outputs' losses, plus what regularizers ask for (of what is trained, as in Keras).
+    """
+    parts: dict[str, Tensor] = {}
+    terms: list[Tensor] = []
+    for goal, y_pred in zip(goals, answers, strict=True):
+        if goal.loss is None:
+            continue
+        part = goal.loss.reduce(goal.loss.examples(given[goal.y], y_pred), given.get(goal.sample_weight))
+        if goal.label is not None:
+            parts[goal.label] = part
+        terms.append(part if goal.weight is None else part * goal.weight)
+    for v in network.trainable_variables:
         if v.declared.regularizer is not None:
-            total = total + v.declared.regularizer(states[v.name])
-    for penalty in context.losses:
-        total = total + penalty
-    return total.named("loss")
+            terms.append(v.declared.regularizer(states[v]))
+    return functools.reduce(operator.add, [*terms, *context.losses]).named("loss"), parts
 
 
 def _measured(
-    metrics: Sequence[Measured], loss: Tensor, y: Tensor, y_pred: Tensor, weights: Tensor | None
+    goals: Sequence[Goal], loss: Tensor, parts: Mapping[str, Tensor], given: Given, answers: Sequence[Tensor]
 ) -> tuple[list[Tensor], dict[str, Tensor], dict[Tensor, Tensor]]:
-    """Accumulators, outputs and updates of the mean loss and of every metric."""
+    """Accumulators, outputs and updates of the mean losses and of every metric."""
     rows = g.batch_size()
-    total, count = g.state_tensor("metrics/loss/total", ()), g.state_tensor("metrics/loss/count", ())
-    updates = {total: total + loss * rows, count: count + rows}
-    outputs = {"loss": updates[total] / updates[count]}
-    kept = [total, count]
+    kept: list[Tensor] = []
+    outputs: dict[str, Tensor] = {}
+    updates: dict[Tensor, Tensor] = {}
+    for label, value in {"loss": loss, **parts}.items():
+        total, count = (g.state_tensor(f"metrics/{label}/{of}", ()) for of in ("total", "count"))
+        updates |= {total: total + value * rows, count: count + rows}
+        outputs[label] = updates[total] / updates[count]
+        kept += [total, count]
     ones = g.broadcast_to(g.constant(1.0), (BATCH,))
-    for measured in metrics:
-        label, metric = measured.label, measured.metric
-        weight = weights if measured.weighted and weights is not None else ones
-        shapes = metric.accumulators(y_pred)
-        s = {k: g.state_tensor(f"metrics/{label}/{k}", shape) for k, shape in shapes.items()}
-        try:
-            new = metric.accumulate(y, y_pred, weight, s)
-        except (ShapeError, GraphError) as error:
-            raise ShapeError(f"metric {label!r} cannot be measured with this loss's labels: {error}") from None
-        updates |= {s[k]: new[k] for k in s}
-        outputs[label] = metric.outcome(new)
-        kept += s.values()
+    for goal, y_pred in zip(goals, answers, strict=True):
+        for measured in goal.metrics:
+            label, metric = measured.label, measured.metric
+            weight = given.get(goal.sample_weight, ones) if measured.weighted else ones
+            shapes = metric.accumulators(y_pred)
+            s = {k: g.state_tensor(f"metrics/{label}/{k}", shape) for k, shape in shapes.items()}
+            try:
+                new = metric.accumulate(given[goal.y], y_pred, weight, s)
+            except (ShapeError, GraphError) as error:
+                raise ShapeError(f"metric {label!r} cannot be measured with this loss's labels: {error}") from None
+            updates |= {s[k]: new[k] for k in s}
+            outputs[label] = metric.outcome(new)
+            kept += s.values()
     return kept, outputs, updates
 
 
 def first_values(program: Program, variables: Mapping[str, Variable], rule: UpdateRule | None) -> dict[str, Array]:
-    """A value for every state: the variables', what the rule's slots begin with, 0 for counters and accumulators."""
-    begin = {} if rule is None else rule.slots()
-    values: dict[str, Array] = {}
-    for state in program.states:
-        if state.name in variables:
-            values[state.name] = variables[state.name].value
-        else:
-            is_slot = re.match(r"optimizer/.+/", state.name)
-            first = begin.get(state.name.rsplit("/", 1)[-1], 0.0) if is_slot else 0.0
-            values[state.name] = np.full(state.shape, first)
-    return values
-
-
-def _states(variables: Sequence[Variable]) -> States:
-    return {v.name: g.state_tensor(v.name, v.shape) for v in variables}
+    """A value for every state: the variables', what the rule's memory begins with, 0 for counters and accumulators."""
+    weights = [s for s in program.states if s.name in variables]
+    values: dict[str, Array] = {} if rule is None else rule.memory(weights)
+    values |= {name: v.value for name, v in variables.items()}
+    return {s.name: values[s.name] if s.name in values else np.zeros(s.shape) for s in program.states}

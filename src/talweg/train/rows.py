@@ -3,53 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from talweg.errors import DataError, ShapeError, UsageError
 from talweg.graph import Array, DType
-from talweg.train.programs import Form
+from talweg.train.programs import WEIGHT, Form
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Examples in memory: x (n, ...), y (n, ...) or None, the weight of each (n,) or None."""
+    """Examples in memory, (n, ...): what goes in, labels and weights, by the names of a program's inputs."""
 
-    x: Array
-    y: Array | None = None
-    weight: Array | None = None
+    feeds: dict[str, Array]
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(next(iter(self.feeds.values())))
 
     def part(self, start: int, stop: int) -> Rows:
         """Rows start to stop, without copying."""
-        cut = slice(start, stop)
-        return Rows(
-            self.x[cut], None if self.y is None else self.y[cut], None if self.weight is None else self.weight[cut]
-        )
+        return Rows({name: array[start:stop] for name, array in self.feeds.items()})
 
     def weighted(self, weight: Array | None) -> Rows:
-        """The same rows, each counting `weight` times what it counts now."""
+        """The same rows of a model with one output, each counting `weight` times what it counts now."""
         if weight is None:
             return self
-        return replace(self, weight=weight if self.weight is None else self.weight * weight)
-
-    def feeds(self) -> dict[str, Array]:
-        """The arrays by the names of a program's inputs."""
-        named = {"x": self.x, "y": self.y, "sample_weight": self.weight}
-        return {k: v for k, v in named.items() if v is not None}
+        return Rows(self.feeds | {WEIGHT: weight * self.feeds.get(WEIGHT, 1)})
 
     @property
     def form(self) -> Form:
         """What a program for these rows must take in."""
-        if self.y is None:
-            return Form(self.x.shape[1:], graph_dtype(self.x))
-        return Form(
-            self.x.shape[1:], graph_dtype(self.x), self.y.shape[1:], graph_dtype(self.y), self.weight is not None
-        )
+        return Form({name: (array.shape[1:], graph_dtype(array)) for name, array in self.feeds.items()})
 
 
 def graph_dtype(array: Array) -> DType:
@@ -93,7 +79,7 @@ def _array_of(value: Any, argument: str) -> Array:
             f"{argument} is a {type(value).__name__}; a list or array with one row for each example was expected. "
             "Put the columns side by side first: numpy.column_stack(list(columns.values()))."
         )
-    if np.ma.isMaskedArray(value) and np.ma.is_masked(value):
+    if hasattr(value, "mask") and np.ma.isMaskedArray(value) and np.ma.is_masked(value):  # numpy.ma: no one else pays
         raise DataError(
             f"{argument} is a masked array with {np.ma.count_masked(value)} masked values. Fill them in with "
             "x.filled(value), or leave those rows out."
@@ -163,7 +149,7 @@ def as_float(array: Array, precision: str, argument: str) -> Array:
 
 
 def features(
-    x: Any, input_shape: tuple[int, ...] | None, precision: str, argument: str = "x", layer: str | None = None
+    x: Any, input_shape: tuple[int, ...] | None, precision: str, argument: str = "x", taker: str = "the model"
 ) -> Array:
     """x as the network takes it: pixels stay uint8, all else becomes float; (n,) becomes (n, 1).
 
@@ -180,7 +166,6 @@ def features(
         return array
     if array.shape[1:] == (*input_shape, 1) or (*array.shape[1:], 1) == input_shape:
         return array.reshape(len(array), *input_shape)
-    taker = "the model" if layer is None else f"the first layer, {layer!r},"
     hint = f" For a single example pass it in a list: [{argument}]." if given == input_shape else ""
     raise ShapeError(
         f"{argument} has shape {list(given)}, so examples of shape {list(array.shape[1:])}; {taker} takes examples of "

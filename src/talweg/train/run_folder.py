@@ -33,7 +33,6 @@ from talweg.train import saved
 from talweg.train.callbacks.base import Callback, Logs
 from talweg.train.document import as_text, parse_json, read_document, read_json, write_json
 from talweg.train.model import Model
-from talweg.train.sequential import Sequential
 from talweg.train.tensors import TensorFile, write_tensors
 
 FORMAT, FORMAT_VERSION = "talweg-run", 1
@@ -137,7 +136,7 @@ class RunFolder:
 
     # ── afterwards ────────────────────────────────────────────────────────────────────────────────────────
 
-    def resume(self, engine: Any = "auto") -> tuple[Sequential, list[Line]]:
+    def resume(self, engine: Any = "auto") -> tuple[Model, list[Line]]:
         """The model as the last checkpoint has it, and the epochs until then. Later lines of metrics are dropped."""
         model, lines = self.checkpoint(engine)
         with _writing(self.path):
@@ -148,7 +147,7 @@ class RunFolder:
                 file.write(text.encode())
         return model, lines
 
-    def checkpoint(self, engine: Any = "auto") -> tuple[Sequential, list[Line]]:
+    def checkpoint(self, engine: Any = "auto") -> tuple[Model, list[Line]]:
         """The model of the last checkpoint and the epochs until then; changes nothing."""
         path = self.path / CHECKPOINT / STATE
         if not path.is_file():
@@ -285,7 +284,7 @@ def _beside(path: Path) -> str:
     return f". In {around} there are: {', '.join(found[-5:])}" if found else ""
 
 
-def trained_model(path: str | os.PathLike[str]) -> tuple[Sequential, str | None]:
+def trained_model(path: str | os.PathLike[str]) -> tuple[Model, str | None]:
     """The model of a run folder, or a saved one; for a run that is not finished that of its checkpoint, and a note."""
     path = Path(path)
     if (path / CONFIG).is_file() and not (path / saved.WEIGHTS).is_file():

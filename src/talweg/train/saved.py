@@ -18,13 +18,12 @@ from typing import Any
 from talweg._version import __version__
 from talweg.data.files import corrupt
 from talweg.errors import CorruptFileError, DataError, TalwegError, UnknownNameError, UsageError, VersionError
-from talweg.graph import Array
-from talweg.nn.layers import Input
+from talweg.graph import Array, state_tensor
 from talweg.nn.losses import Loss
 from talweg.nn.metrics import Metric
 from talweg.optim import UpdateRule
 from talweg.registry import encode
-from talweg.train.architecture import declared_shapes, read_layers
+from talweg.train.architecture import model_from_config
 from talweg.train.document import (
     FORM,
     FORMAT,
@@ -38,7 +37,6 @@ from talweg.train.document import (
     write_json,
 )
 from talweg.train.model import Model
-from talweg.train.sequential import Sequential
 from talweg.train.tensors import TensorFile, write_tensors
 
 SUFFIX, WEIGHTS, DOCUMENT = ".safetensors", "model.safetensors", "model.json"
@@ -107,26 +105,29 @@ def describe(model: Model, include_optimizer: bool = True) -> Document:
 
 def numbers(model: Model, include_optimizer: bool = True) -> dict[str, Array]:
     """The weights and the optimizer's memory as they are now, also while the model trains."""
-    arrays = {v.name: v.numpy() for v in model.variables}
+    arrays = {name: v.numpy() for name, v in model.named_variables.items()}
     if include_optimizer and model.compiled:
-        session = next((v.live for v in model.variables if v.live is not None), None)
-        states = model.optimizer_states if session is None else session.states()
-        arrays |= {name: value for name, value in states.items() if name.startswith("optimizer/")}
+        arrays |= {name: value for name, value in model.optimizer_states.items() if name.startswith("optimizer/")}
     return arrays
 
 
 def _compilation(model: Model) -> Document:
     with _named("the optimizer"):
         optimizer = model.optimizer.to_config()
-    if type(model.loss).__name__ not in Loss.registry:
+    aims = model.aims
+    if any(aim.loss is not None and type(aim.loss).__name__ not in Loss.registry for aim in aims):
         raise UsageError(
             "the loss is a function of your own, and a file cannot hold it. Register it (put @talweg.nn.losses.loss() "
             "above it), or save with include_optimizer=False."
         )
+    told: dict[str, list[Any]] = {
+        "loss": [None if aim.loss is None else aim.loss.to_config() for aim in aims],
+        "loss_weights": [aim.weight for aim in aims],
+    }
     with _named("a metric"):
-        metrics, weighted = ([_metric(m) for m in asked] for asked in (model.metrics, model.weighted_metrics))
-    loss = model.loss.to_config()
-    return {"optimizer": optimizer, "loss": loss, "metrics": metrics, "weighted_metrics": weighted}
+        told["metrics"] = [[_metric(m) for m in aim.metrics] for aim in aims]
+        told["weighted_metrics"] = [[_metric(m) for m in aim.weighted_metrics] for aim in aims]
+    return {"optimizer": optimizer, **{name: each if len(aims) > 1 else each[0] for name, each in told.items()}}
 
 
 def _metric(metric: Any) -> Any:
@@ -136,7 +137,7 @@ def _metric(metric: Any) -> Any:
 # ── loading ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def load(filepath: str | os.PathLike[str], *, compile: bool = True, engine: Any = "auto") -> Sequential:
+def load(filepath: str | os.PathLike[str], *, compile: bool = True, engine: Any = "auto") -> Model:
     """The model that `save` wrote: a file, a folder, or the folder of a run.
 
     With compile=False loss, metrics and optimizer are left alone; without them a model can predict.
@@ -162,8 +163,8 @@ def load(filepath: str | os.PathLike[str], *, compile: bool = True, engine: Any 
     return revive(document, file, compile=compile, engine=engine)
 
 
-def untrained(filepath: str | os.PathLike[str], seed: int | None = None) -> Sequential:
-    """A model with fresh weights from a JSON file: a ``model.json``, or what `Sequential.get_config` gives.
+def untrained(filepath: str | os.PathLike[str], seed: int | None = None) -> Model:
+    """A model with fresh weights from a JSON file: a ``model.json``, or what `Model.get_config` gives.
 
     It is compiled as the file says, where it says so. Errors as `load`.
     """
@@ -174,9 +175,7 @@ def untrained(filepath: str | os.PathLike[str], seed: int | None = None) -> Sequ
     else:
         document = checked(path, document)
     with _understood(path):
-        layers, shape = read_layers(document["architecture"])
-        declared_shapes(layers, shape)
-        model = Sequential([Input(shape), *layers], name=document["architecture"]["name"], seed=seed)
+        model = _model(document["architecture"], seed, fill=True)
         if document["compile"] is not None:
             _compile(model, document["compile"], "auto", "float32")
     return model
@@ -193,22 +192,21 @@ def load_weights(model: Model, filepath: str | os.PathLike[str]) -> None:
     if not model.built:
         raise UsageError(f"model {model.name!r} is not built, so it has no weights yet: give it an Input or build() it")
     file = TensorFile(path / WEIGHTS if path.is_dir() else path)
-    _check_names(file, {v.name: v.shape for v in model.variables}, ("F32", "F64", "F16"))
+    _check_names(file, {name: v.shape for name, v in model.named_variables.items()}, ("F32", "F64", "F16"))
     values = file.read()
-    for v in model.variables:
-        v.value = values[v.name]
+    for name, v in model.named_variables.items():
+        v.value = values[name]
 
 
-def revive(document: Document, file: TensorFile, *, compile: bool = True, engine: Any = "auto") -> Sequential:
+def revive(document: Document, file: TensorFile, *, compile: bool = True, engine: Any = "auto") -> Model:
     """The model of a document and its numbers. Shapes are compared before any array is made."""
     with _understood(file.path):
-        layers, shape = read_layers(document["architecture"])
+        model = _model(document["architecture"])
         compilation, precision = document["compile"], document["precision"]
         if precision not in ("float32", "float64"):
             raise UsageError(f"its precision is {precision!r}")
-        shapes = declared_shapes(layers, shape)
+        shapes = {name: v.shape for name, v in model.named_variables.items()}
         _check_names(file, shapes, ("F32",) if precision == "float32" else ("F64",))
-        model = Sequential(name=document["architecture"]["name"], seed=document["architecture"]["seed"])
         model.epochs_trained = _whole(document["epochs_trained"])
         model.preprocessing = _preprocessing(document["preprocessing"])
         model.class_names = _names(document["class_names"])
@@ -216,23 +214,45 @@ def revive(document: Document, file: TensorFile, *, compile: bool = True, engine
             _compile(model, compilation, engine, precision)
         values = file.read()
         memory = {name: value for name, value in values.items() if name.startswith("optimizer/")}
-        model.add(Input(shape))
-        for layer in layers:
-            layer.restore(model.output_shape, values)
-            model.add(layer)
+        for name, v in model.named_variables.items():
+            v.cast(model.precision)
+            v.value = values[name]
         if model.compiled:
-            _check_memory(file, memory, shapes, set(model.optimizer.slots()))
+            _check_memory(file, memory, shapes, model.optimizer)
             model.optimizer_states = memory
+        model.fill()  # from now on, layers that are added get values at once
+    return model
+
+
+def _model(architecture: Any, seed: int | None = None, fill: bool = False) -> Model:
+    """The model of an architecture in a file, built, its variables without values unless `fill` says so."""
+    if not isinstance(architecture, Mapping) or type(architecture.get("seed")) is not int:
+        raise DataError("the architecture must have a name and a whole number as seed")
+    if not isinstance(architecture.get("name"), str):
+        raise DataError("the architecture must have a name and a whole number as seed")
+    model: Model = model_from_config(architecture, seed, fill)
+    if not model.built:
+        raise DataError("the architecture must have layers and the shape of an example")
     return model
 
 
 def _compile(model: Model, config: Any, engine: Any, precision: str) -> None:
-    measured, weighted = (
-        [Metric.from_config(m) if isinstance(m, dict) else m for m in config[kind]]
-        for kind in ("metrics", "weighted_metrics")
-    )
-    optimizer, loss = UpdateRule.from_config(config["optimizer"]), Loss.from_config(config["loss"])
-    model.compile(optimizer, loss, None, measured, weighted, engine=engine, precision=precision)
+    def metrics(kind: str) -> list[Any]:
+        several = len(model.output_names) > 1
+        found = [[_known(m) for m in of_one] for of_one in (config[kind] if several else [config[kind]])]
+        return found if several else found[0]
+
+    def loss_of(told: Any) -> Any:
+        return None if told is None else Loss.from_config(told)
+
+    optimizer, told = UpdateRule.from_config(config["optimizer"]), config["loss"]
+    loss = [loss_of(each) for each in told] if isinstance(told, list) else loss_of(told)
+    measured = (metrics("metrics"), metrics("weighted_metrics"))
+    model.compile(optimizer, loss, config.get("loss_weights"), *measured, engine=engine, precision=precision)
+
+
+def _known(metric: Any) -> Any:
+    return Metric.from_config(metric) if isinstance(metric, dict) else metric
 
 
 def _check_names(file: TensorFile, shapes: Mapping[str, tuple[int, ...]], dtypes: tuple[str, ...]) -> None:
@@ -250,12 +270,12 @@ def _check_names(file: TensorFile, shapes: Mapping[str, tuple[int, ...]], dtypes
 
 
 def _check_memory(
-    file: TensorFile, memory: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]], slots: set[str]
+    file: TensorFile, memory: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]], rule: UpdateRule
 ) -> None:
-    """An optimizer's memory is a count of steps, and slots shaped as the variables that they belong to."""
+    """An optimizer's memory is a count of steps, and what the rule keeps of variables of these shapes."""
+    kept = rule.memory([state_tensor(name, shape) for name, shape in shapes.items()])
     for name, value in memory.items():
-        variable, _, slot = name.removeprefix("optimizer/").rpartition("/")
-        fits = slot in slots and shapes.get(variable) == value.shape and value.dtype.kind == "f"
+        fits = name in kept and kept[name].shape == value.shape and value.dtype.kind == "f"
         if not (fits or (name == ITERATIONS and value.shape == () and value.dtype == "uint32")):
             raise corrupt(
                 file.path, "the memory of the model's optimizer", f"{name} {list(value.shape)} is no part of it"

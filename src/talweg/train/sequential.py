@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from copy import copy
+from collections.abc import Iterable
 from typing import Any
 
 from talweg.errors import ShapeError, UsageError
 from talweg.graph.random import RandomStream
-from talweg.nn.layers import Input, Layer
+from talweg.nn.layers import Input, InputLayer, KerasTensor, Layer
 from talweg.nn.layers.base import as_shape
+from talweg.nn.layers.symbolic import placeholder
+from talweg.nn.layers.variable import WEIGHT_STREAM
 from talweg.registry import snake_case
-from talweg.train import programs
+from talweg.train.layered import Layered
 from talweg.train.model import Model
-from talweg.train.summary import summary_table
-
-WEIGHT_STREAM = 1  # the stream of random numbers for first weights
-RESERVED = frozenset({"optimizer", "metrics"})  # what the other states of a program are called
+from talweg.train.network import Network, check_names, free_name
 
 
 class Sequential(Model):
-    """A stack of layers, as in Keras.
+    """A stack of layers, as in Keras: a `Model` whose one input goes through each of them in turn.
 
     The shape of one example comes from an `Input` or the first layer's `input_shape`, else from the data. `seed` makes
     all that is random here, now and in training, the same each time; without it the model picks one: `model.seed`.
@@ -33,70 +31,90 @@ class Sequential(Model):
 
     def __init__(
         self,
-        layers: Iterable[Layer] | None = None,
+        layers: Iterable[Any] | None = None,
         trainable: bool = True,
         name: str | None = None,
         *,
         seed: int | None = None,
     ) -> None:
         super().__init__(name=name, seed=seed)
-        self._layers: list[Layer] = []
-        self._input_shape: tuple[int, ...] | None = None
-        self._random = RandomStream(self.seed, WEIGHT_STREAM)
-        self._built_here: list[Layer] = []
-        if isinstance(layers, (Layer, str)):
+        self._layers: list[Any] = []
+        self._chain: list[KerasTensor] = []  # where it begins, then what each layer answers; empty until it is built
+        self._built_here: list[Any] = []
+        if isinstance(layers, (Layer, Layered, KerasTensor, str)):
             raise UsageError(f"Sequential takes a list of layers: Sequential([{layers!r}])")
         listed = list(layers or [])
-        self._taken = {layer.name for layer in listed if isinstance(layer, Layer) and layer.name}
+        self._taken = {each.name for each in listed if isinstance(each, (Layer, Layered)) and each.name}
         for layer in listed:
             self.add(layer)
         if not trainable:
-            for layer in self._layers:
-                layer.trainable = False
+            self.trainable = False
 
     @property
-    def layers(self) -> list[Layer]:
+    def layers(self) -> list[Any]:
         return list(self._layers)
 
     @property
     def input_shape(self) -> tuple[int, ...] | None:
-        return self._input_shape
+        return self._chain[0].example_shape if self._chain else None
 
-    def add(self, layer: Layer) -> None:
+    @property
+    def output_names(self) -> list[str]:
+        return [self._layers[-1].name if self._layers else "output"]  # known before the network is
+
+    def add(self, layer: Any) -> None:
         """Puts a layer at the end, and builds it where the shape of its input is known."""
-        if not isinstance(layer, Layer):
+        self._must_be_free()
+        begin: KerasTensor | None = None
+        if isinstance(layer, KerasTensor):
+            if not isinstance(layer.call.block, InputLayer):
+                raise UsageError(f"a Sequential holds layers; got {layer!r}. For layers that branch there is Model")
+            begin, layer = layer, layer.call.block
+        if not isinstance(layer, (Layer, Layered)):
             hint = f" Write {layer.__name__}(...)." if isinstance(layer, type) and issubclass(layer, Layer) else ""
             raise UsageError(f"a Sequential holds layers; got {layer!r}.{hint}")
-        if isinstance(layer, Input):
-            if self._layers or self._input_shape:
+        if isinstance(layer, InputLayer):
+            if self._layers or self._chain:
                 raise UsageError("Input must come first, and once")
-            self._input_shape = layer.input_shape
+            self._begin(placeholder(layer.shape, layer.dtype, layer) if begin is None else begin)
             return
         self._name(layer)
-        shape = self._input_shape
         if not self._layers and layer.input_shape is not None:
-            if shape is not None and shape != layer.input_shape:
-                raise ShapeError(
-                    f"layer {layer.name!r} has input_shape {list(layer.input_shape)}, and the Input before it "
-                    f"{list(shape)}"
+            if isinstance(layer, Layered) and len(layer.inputs) > 1:
+                raise UsageError(
+                    f"a Sequential has one input; {layer.name!r}, its first layer, has {len(layer.inputs)}"
                 )
-            shape = layer.input_shape
-        if shape is not None:
-            self._build_layer(layer, [*self._layers, layer], shape)
-        self._input_shape = shape
+            shape = tuple(layer.input_shape)
+            if self._chain and self.input_shape != shape:
+                raise ShapeError(
+                    f"layer {layer.name!r} has input_shape {list(shape)}, and the Input before it "
+                    f"{list(self._chain[0].example_shape)}"
+                )
+            if not self._chain:
+                begin = Input(shape)
+                self._begin(begin)
+        if self._chain:
+            try:
+                self._call(layer)
+            except BaseException:
+                self._chain = self._chain if begin is None else []
+                raise
         self._layers.append(layer)
         self._taken.add(str(layer.name))
-        self.changed()
+        self._reconnect()
 
-    def pop(self) -> Layer:
+    def pop(self) -> Any:
         """Takes the last layer off and answers it."""
+        self._must_be_free()
         if not self._layers:
             raise UsageError("the model has no layers")
-        self.changed()
         layer = self._layers.pop()
+        if self._chain:
+            layer.calls.remove(self._chain.pop().call)
         if layer not in self._layers:
             for v in layer.variables:  # another layer may come to have its name
                 self._memory = {k: a for k, a in self._memory.items() if not k.startswith(f"optimizer/{v.name}/")}
+        self._reconnect()
         return layer
 
     def build(self, input_shape: Any = None) -> None:
@@ -105,98 +123,69 @@ class Sequential(Model):
         Raises `ShapeError`, naming the layer that cannot take what the one before it answers; nothing is built then.
         """
         if input_shape is None:
-            if self._input_shape is None:
+            if not self._chain:
                 raise UsageError("build needs an input_shape: the shape of one example")
             return
         dims = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
         shape = as_shape(dims[1:] if dims and dims[0] is None else dims)
-        if self._input_shape is not None and shape != self._input_shape:
-            raise ShapeError(f"the model takes examples of shape {list(self._input_shape)}; got {list(shape)}")
+        if self._chain and shape != self.input_shape:
+            raise ShapeError(
+                f"the model takes examples of shape {list(self._chain[0].example_shape)}; got {list(shape)}"
+            )
         if not self._layers:
             raise UsageError("the model has no layers: add some first")
+        if self._chain:
+            return
         try:
-            for i, layer in enumerate(self._layers):
-                self._build_layer(layer, self._layers[: i + 1], shape)
+            self._begin(Input(shape))
+            for layer in self._layers:
+                self._call(layer)
         except BaseException:
             self.unbuild()
             raise
-        self._input_shape = shape
-        self.changed()
+        self._reconnect()
 
     def unbuild(self) -> None:
         """Takes back what `build` did, before anything was trained: the input shape, and the variables that it made."""
+        for answer in self._chain[1:]:
+            answer.call.block.calls.remove(answer.call)
         for layer in self._built_here:
             layer.forget()
-        self._built_here, self._input_shape = [], None
+        self._built_here, self._chain = [], []
         self._random = RandomStream(self.seed, WEIGHT_STREAM)
-        self.changed()
+        self._reconnect()
 
-    def _build_layer(self, layer: Layer, so_far: list[Layer], shape: tuple[int, ...]) -> None:
-        """Builds the last layer of `so_far`; leaves no trace where it does not fit."""
-        has_variables, random = bool(layer.variables), copy(self._random)
-        try:
-            layer.build(programs.output_shape(so_far[:-1], shape), random, self.precision)
-            programs.output_shape(so_far, shape)
-        except BaseException:
-            if not has_variables:
-                layer.forget()
-            raise
-        self._random = random
+    def _begin(self, start: KerasTensor) -> None:
+        layer: Any = start.call.block
+        if layer.name is None:
+            layer.named("input_layer")
+        self._chain = [start]
+        self._reconnect()
+
+    def _call(self, layer: Any) -> None:
+        """Feeds the layer with what the one before it answers; leaves no trace where it does not fit."""
+        has_variables = bool(layer.variables)
+        answer = layer(self._chain[-1])
+        if not isinstance(answer, KerasTensor):
+            layer.calls.pop()
+            raise UsageError(f"layer {layer.name!r} answers several tensors; in a Sequential each answers one")
+        self._chain.append(answer)
         if not has_variables:
             self._built_here.append(layer)
 
-    def _name(self, layer: Layer) -> None:
+    def _reconnect(self) -> None:
+        self.connect(Network(self._chain[0], self._chain[-1]) if self._chain and self._layers else None)
+
+    def _must_be_free(self) -> None:
+        if self.calls:
+            raise UsageError(f"{self.name!r} is a layer of another model, so its own layers stay as they are")
+
+    def _name(self, layer: Any) -> None:
         """Sees to it that the layer has a name, and one of its own."""
-        if layer.name is None:
-            layer.named(self._free_name(snake_case(type(layer).__name__)))
-        name = layer.name
-        if not isinstance(name, str) or not name or "/" in name or name in RESERVED:
-            raise UsageError(
-                f"a layer's name must be text without '/', and none of {', '.join(sorted(RESERVED))}; got {name!r}"
-            )
-        if any(name == other.name and layer is not other for other in self._layers):
-            raise UsageError(f"two layers are called {name!r}; give one of them another name=")
-
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """The layer called `name`, or the one at `index`."""
-        if index is not None:
-            if not -len(self._layers) <= index < len(self._layers):
-                raise UsageError(f"the model has {len(self._layers)} layers; there is none at index {index}")
-            return self._layers[index]
-        for layer in self._layers:
-            if layer.name == name:
-                return layer
-        raise UsageError(f"no layer is called {name!r}; there are {', '.join(str(each.name) for each in self._layers)}")
-
-    def summary(self, line_length: int | None = None, print_fn: Callable[[str], Any] | None = None) -> None:
-        """Prints each layer with the shape of its output, its parameters, and their memory."""
-        (print_fn or print)(summary_table(self, line_length))
-
-    def get_config(self) -> dict[str, Any]:
-        """The architecture as JSON: layers, the shape of one example, name and seed."""
-        return {
-            "class": "Sequential",
-            "name": self.name,
-            "seed": self.seed,
-            "input_shape": None if self._input_shape is None else list(self._input_shape),
-            "layers": [layer.to_config() for layer in self._layers],
-        }
-
-    to_config = get_config
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Sequential:
-        """A model of the same architecture, with fresh weights."""
-        layers = [Layer.from_config(c) for c in config["layers"]]
-        shape = config.get("input_shape")
-        first = [Input(tuple(shape))] if shape is not None else []
-        return cls([*first, *layers], name=config.get("name"), seed=config.get("seed"))
+        others = [other.name for other in self._layers if other is not layer]
+        if layer.name is None or (layer.was_named and layer.name in others):
+            layer.named(free_name(layer.name or snake_case(type(layer).__name__), self._taken | set(others)))
+        check_names([*self._layers, layer])
 
     def __repr__(self) -> str:
         return f"<Sequential {self.name!r}: {', '.join(repr(layer) for layer in self._layers)}>"
-
-    def _free_name(self, base: str) -> str:
-        names, i = self._taken, 0
-        while (name := base if i == 0 else f"{base}_{i}") in names:
-            i += 1
-        return name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 
 from talweg.engines.base import Engine, Session
@@ -32,7 +32,7 @@ class Sessions:
         key: Hashable,
         engine: Engine,
         write: Callable[[], Program],
-        variables: Sequence[Variable],
+        variables: Mapping[str, Variable],
         rule: UpdateRule | None = None,
         memory: Mapping[str, Array] | None = None,
     ) -> Session:
@@ -45,7 +45,7 @@ class Sessions:
             session.load(values_of(variables))
             return session
         program = write() if session is None else session.program
-        start = first_values(program, {v.name: v for v in variables}, rule)
+        start = first_values(program, variables, rule)
         start |= {name: value for name, value in (memory or {}).items() if name in start}
         if session is None:
             session = self._made[key] = engine.compile(program, start)
@@ -54,30 +54,35 @@ class Sessions:
         return session
 
 
-def values_of(variables: Sequence[Variable]) -> dict[str, Array]:
-    """The values of the variables, asked of the session that they live in all at once."""
-    live = variables[0].live if variables else None
-    if live is not None and all(v.live is live for v in variables):
-        return live.states([v.name for v in variables])
-    return {v.name: v.value for v in variables}
+def values_of(variables: Mapping[str, Variable]) -> dict[str, Array]:
+    """The values of the variables by their names in a model.
+
+    Those that live in a session are asked of it all at once.
+    """
+    lives = [v.live for v in variables.values()]
+    first = lives[0] if lives else None
+    if first is not None and all(live is not None and live[0] is first[0] for live in lives):
+        found = first[0].states([live[1] for live in lives if live is not None])
+        return {name: found[v.live[1]] for name, v in variables.items() if v.live is not None}
+    return {name: v.value for name, v in variables.items()}
 
 
 @contextmanager
-def living_in(session: Session, variables: Sequence[Variable]) -> Iterator[None]:
+def living_in(session: Session, variables: Mapping[str, Variable]) -> Iterator[None]:
     """Within it, the variables' values are the session's; after it, however it ended, they keep the last.
 
     Where the variables lived in another session before (a callback that trains), they live there again, changed.
     """
-    before = [v.live for v in variables]
-    for v in variables:
-        v.live = session
+    before = {name: v.live for name, v in variables.items()}
+    for name, v in variables.items():
+        v.live = (session, name)
     try:
         yield
     finally:
-        values = session.states([v.name for v in variables])
-        for v, live in zip(variables, before, strict=True):
-            v.live = live
-            v.value = values[v.name]
+        values = session.states(list(variables))
+        for name, v in variables.items():
+            v.live = before[name]
+            v.value = values[name]
 
 
 def memory_of(session: Session) -> dict[str, Array]:

@@ -38,6 +38,10 @@ class Source(Protocol):
     def steps(self) -> int | None:
         """Batches in an epoch, where that is known beforehand."""
 
+    @property
+    def batch_size(self) -> int:
+        """Rows in the first batch."""
+
     def epoch(self, seed: int, number: int, done: int = 0) -> Iterator[Visit]:
         """The rows of epoch `number`, but for the `done` batches that begin it."""
 
@@ -54,7 +58,7 @@ class InMemory:
         self._pass = -(-len(rows) // batch_size)  # batches in one pass over all rows
         self._shuffled = shuffle and self._pass > 1  # one batch of all rows is the same in any order
         self.steps = self._pass if steps is None else steps
-        self.form = rows.form
+        self.form, self.batch_size = rows.form, min(batch_size, len(rows))
 
     def epoch(self, seed: int, number: int, done: int = 0) -> Iterator[Visit]:
         turn, skipped = divmod(number * self.steps + done, self._pass)
@@ -102,7 +106,7 @@ class Stream:
         first = next(self._open, None)
         if first is None:
             raise DataError(f"{argument} gave no batches")
-        self.form = first.form
+        self.form, self.batch_size = first.form, len(first)
         self._ahead: list[Rows] = [first]  # looked at, to know the form; the first epoch begins with it
 
     @property
@@ -174,13 +178,16 @@ def checked_batch(check: Callable[..., Rows], batch: Any, where: str) -> Rows:
 
 
 def _differences(now: Form, first: Form) -> str:
-    said = [
-        ("x has dtype", now.x_dtype, first.x_dtype),
-        ("x has examples of shape", list(now.x_shape), list(first.x_shape)),
-        ("y has labels of shape", list(now.y_shape), list(first.y_shape)),
-        ("it has sample weights:", now.weighted, first.weighted),
-    ]
-    return ", ".join(f"{what} {here} (the first: {there})" for what, here, there in said if here != there)
+    said = []
+    for name in {**first.arrays, **now.arrays}:
+        here, there = now.arrays.get(name), first.arrays.get(name)
+        if here is None or there is None:
+            said.append(f"it has {name}: {here is not None} (the first: {there is not None})")
+        elif here[1] != there[1]:
+            said.append(f"{name} has dtype {here[1]} (the first: {there[1]})")
+        elif here[0] != there[0]:
+            said.append(f"{name} has rows of shape {list(here[0])} (the first: {list(there[0])})")
+    return ", ".join(said)
 
 
 def is_stream(x: Any) -> bool:

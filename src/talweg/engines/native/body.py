@@ -150,11 +150,11 @@ class Body:
 
     def _take(self, node: Tensor, index: Index) -> str:
         self.exact = True
-        x, indices = node.inputs
+        (x, indices), paired = node.inputs, node.attributes["paired"]
         row = self.value(indices, index[: indices.rank])
-        last = x.shape[0] - 1  # type: ignore[operator]
+        last = x.shape[paired] - 1  # type: ignore[operator]
         clipped = f"({row} < 0 ? 0 : ({row} > {last} ? {last} : {row}))"
-        return self.value(x, (clipped, *index[indices.rank :]))
+        return self.value(x, (*index[:paired], clipped, *index[indices.rank :]))
 
     def _random_uniform(self, node: Tensor, index: Index) -> str:
         return f"t_uniform(k0, k1, (uint32_t)({flat_index(index, node.shape)}))"

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import os
 import shlex
+import shutil
 import subprocess
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from talweg.engines.native import cache, compilers
 from talweg.engines.native.cache import cache_folder
 from talweg.engines.native.compilers import complaint
 from talweg.errors import TalwegError
 
-__all__ = ["CompileError", "cache_folder", "compiler", "complaint", "load", "machine"]
+__all__ = ["CompileError", "Making", "cache_folder", "compiler", "complaint", "load", "machine"]
 
 _loaded: dict[str, ctypes.CDLL] = {}
 
@@ -27,6 +33,13 @@ def compiler() -> tuple[str, ...] | None:
     return None if found is None else found.command
 
 
+def title() -> str:
+    """The compiler's name and version, in words."""
+    found = compilers.find()
+    assert found is not None
+    return found.title
+
+
 def machine() -> tuple[tuple[str, ...], int]:
     """The compiler's flags, and how many float32 numbers this machine's vectors hold."""
     found = compilers.find()
@@ -34,14 +47,69 @@ def machine() -> tuple[tuple[str, ...], int]:
     return found.flags, found.lanes
 
 
+class Making:
+    """The object of a source: there already, or on its way. What is forgotten on its way ends, as with this process."""
+
+    def __init__(self, source: str) -> None:
+        found = compilers.find()
+        assert found is not None
+        self._source, self._found = source, found
+        self._key = hashlib.sha256(f"{source}\0{found.identity}".encode()).hexdigest()[:32]
+        self._object = _loaded.get(self._key) or _from_cache(self._key)
+        if self._object is None:
+            with _trouble(found):
+                self._begin()
+
+    def _begin(self) -> None:
+        folder = cache.new_workplace()
+        self._text, self._made = folder / "program.c", folder / "program.so"
+        self._text.write_text(self._source)
+        self._compilation = compilers.Compilation(self._found.command, self._found.flags, self._text, self._made)
+        self._end = weakref.finalize(self, _end, self._compilation, folder, os.getpid())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether `wait` will not have to wait."""
+        return self._object is not None or self._compilation.is_over
+
+    def wait(self) -> ctypes.CDLL:
+        """The object. Raises `CompileError`; Ctrl-C stops the compiler."""
+        if self._object is None:
+            try:
+                with _trouble(self._found):
+                    self._object = self._finished()
+            finally:
+                self._end()
+        return _loaded.setdefault(self._key, self._object)
+
+    def _finished(self) -> ctypes.CDLL:
+        said, found = self._compilation.wait(), self._found
+        if said is None:
+            return ctypes.CDLL(str(cache.add(self._key, self._made)))
+        kept = cache.keep_failed(self._key, self._source)
+        said = said.replace(str(self._text), str(kept))
+        line = shlex.join([*found.command, *found.flags, "-o", "program.so", str(kept), "-lm"])
+        raise CompileError(f"the C compiler refused the program. What it said:\n{said[:4000]}\nIt was run as:\n{line}")
+
+
+def _end(compilation: compilers.Compilation, folder: Path, owner: int) -> None:
+    if os.getpid() == owner:  # in a child that a fork made, it is the parent's
+        compilation.end()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _trouble(found: compilers.Compiler) -> Iterator[None]:
+    """What the system refuses, as a `CompileError`."""
+    try:
+        yield
+    except (OSError, subprocess.SubprocessError) as error:
+        raise CompileError(f"{shlex.join(found.command)} could not be run, or its object loaded: {error}") from error
+
+
 def load(source: str) -> ctypes.CDLL:
     """The object of `source`, compiled unless it was before. Raises `CompileError`."""
-    found = compilers.find()
-    assert found is not None
-    key = hashlib.sha256(f"{source}\0{found.identity}".encode()).hexdigest()[:32]
-    if key not in _loaded:
-        _loaded[key] = _from_cache(key) or _compiled(key, source, found)
-    return _loaded[key]
+    return Making(source).wait()
 
 
 def _from_cache(key: str) -> ctypes.CDLL | None:
@@ -50,19 +118,3 @@ def _from_cache(key: str) -> ctypes.CDLL | None:
         return None if path is None else ctypes.CDLL(str(path))
     except OSError:  # removed meanwhile, or not for this system: it is made anew
         return None
-
-
-def _compiled(key: str, source: str, found: compilers.Compiler) -> ctypes.CDLL:
-    try:
-        with cache.workplace() as folder:
-            text, made = folder / "program.c", folder / "program.so"
-            text.write_text(source)
-            said = compilers.compile_file(found.command, found.flags, text, made)
-            if said is None:
-                return ctypes.CDLL(str(cache.add(key, made)))
-            kept = cache.keep_failed(key, source)
-            said = said.replace(str(text), str(kept))
-    except (OSError, subprocess.SubprocessError) as error:
-        raise CompileError(f"{shlex.join(found.command)} could not be run, or its object loaded: {error}") from error
-    line = shlex.join([*found.command, *found.flags, "-o", "program.so", str(kept), "-lm"])
-    raise CompileError(f"the C compiler refused the program. What it said:\n{said[:4000]}\nIt was run as:\n{line}")

@@ -158,11 +158,19 @@ def add(key: str, made: Path) -> Path:
     return folder / OBJECT
 
 
+def new_workplace() -> Path:
+    """A folder beside the objects, to make one in; who asks for it removes it."""
+    return Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=cache_folder()))
+
+
 @contextmanager
 def workplace() -> Iterator[Path]:
-    """A folder beside the objects to make one in, gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=cache_folder(), ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+    """The same, gone afterwards."""
+    folder = new_workplace()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def keep_failed(key: str, source: str) -> Path:

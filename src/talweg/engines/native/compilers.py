@@ -5,6 +5,7 @@ What was found is written down beside the compiled objects, so that a later proc
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -12,10 +13,13 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +29,10 @@ from talweg.engines.native import cache, runtime
 
 NEEDED = ("-O2", "-std=gnu11", "-shared", "-fPIC", "-pthread", "-ffp-contract=fast")
 WANTED = (  # each is dropped where a compiler does not know it
+    "-fno-strict-aliasing",  # tensors of different types lie in the same memory one after the other
+    # gcc 12 may write an address as 0 + offset, then takes the store for one through a null pointer and the kernel for
+    # one without effect, and leaves out its call.
+    "-fno-delete-null-pointer-checks",
     "-fno-math-errno",
     "-fno-trapping-math",
     # -O2 and these run as fast as -O3, and compile in half the time: most of that went to inlining every kernel into
@@ -60,7 +68,8 @@ int talweg_lanes(float *to)
 }
 """
 )
-SECONDS = 600  # that a compiler may take
+SECONDS = 600.0  # that a compiler may take
+LOOK = 0.003  # seconds between two looks whether it is done
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,18 @@ class Compiler:
     flags: tuple[str, ...]
     lanes: int
     version: str
+
+    @property
+    def title(self) -> str:
+        """``gcc 12.2``: what it is, whatever the command is called.
+
+        >>> said = "cc (Debian 12.2.0-14) 12.2.0\\nCopyright (C) 2022 Free Software Foundation, Inc."
+        >>> Compiler(("/usr/bin/cc",), (), 8, said).title
+        'gcc 12.2'
+        """
+        name = "clang" if "clang" in self.version else "gcc" if "Free Software Found" in self.version else ""
+        number = re.search(r"(?<![\w.-])\d+\.\d+", re.sub(r"\(.*?\)", "", self.version))
+        return f"{name or Path(self.command[0]).stem} {number[0] if number else ''}".strip()
 
     @property
     def identity(self) -> str:
@@ -137,28 +158,61 @@ def _tried(command: tuple[str, ...]) -> Compiler:
     return found
 
 
+class Compilation:
+    """The compiler at work on `text`, to make the shared object `made`: a process by itself, until `wait` or `end`."""
+
+    def __init__(self, command: tuple[str, ...], flags: tuple[str, ...], text: Path, made: Path) -> None:
+        self._made, self._said = made, text.with_suffix(".said")
+        with open(self._said, "wb") as said:
+            self._process = subprocess.Popen(
+                [*command, *flags, "-o", str(made), str(text), "-lm"],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                env=_environment(text.parent),
+                start_new_session=True,  # a terminal's Ctrl-C is for us; `end` reaches what the compiler has started
+            )
+        self._deadline = time.monotonic() + SECONDS
+
+    @property
+    def is_over(self) -> bool:
+        return self._process.poll() is not None
+
+    def wait(self) -> str | None:
+        """What the compiler complained of, or None: it worked. Whatever is raised in the wait (Ctrl-C) ends it."""
+        try:
+            while not self.is_over:
+                if time.monotonic() > self._deadline:
+                    raise subprocess.TimeoutExpired(self._process.args, SECONDS)
+                time.sleep(LOOK)  # and not Popen.wait, which after Ctrl-C goes on for a quarter of a second
+        except BaseException:
+            self.end()
+            raise
+        if self._process.returncode == 0 and self._made.exists():
+            return None
+        return self._said.read_text(errors="replace").strip() or f"exit status {self._process.returncode}"
+
+    def end(self) -> None:
+        """Stops it, and what it has started."""
+        if self.is_over:
+            return
+        if hasattr(os, "killpg"):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        else:
+            self._process.kill()
+        self._process.wait()
+
+
 def compile_file(command: tuple[str, ...], flags: tuple[str, ...], text: Path, made: Path) -> str | None:
     """Compiles `text` to the shared object `made`. Answers what the compiler complained of, or None: it worked."""
-    line = [*command, *flags, "-o", str(made), str(text), "-lm"]
-    done = subprocess.run(
-        line,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-        timeout=SECONDS,
-        env=_environment(text.parent),
-    )
-    if done.returncode == 0 and made.exists():
-        return None
-    return (done.stderr or done.stdout).strip() or f"exit status {done.returncode}"
+    return Compilation(command, flags, text, made).wait()
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Zig keeps what it makes: what is of use again beside our objects, the rest in the folder that goes."""
+    """What compilers write besides lies in the folder that goes, but what Zig may use again, which is beside it."""
     kept = {"ZIG_GLOBAL_CACHE_DIR": str(folder.parent / "zig"), "ZIG_LOCAL_CACHE_DIR": str(folder / "zig")}
-    return {**kept, **os.environ}
+    return {**kept, **os.environ, "TMPDIR": str(folder)}
 
 
 def _short(message: str) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from talweg.engines.native.layout import Layout, padded
-from talweg.engines.native.tiles import Axis, Nest, merged
+from talweg.engines.native.layout import Layout
+from talweg.engines.native.tiles import Axis, Clip, Nest, merged
 from talweg.graph import BATCH, Tensor
 from talweg.graph.ops.contraction import free_axes
 
 CACHED = 1 << 18  # bytes of two operands that a sum over the batch should go through before it begins the next tile
+LINE = 16  # numbers in a line of the cache
+SHORT = 6  # places across an image, below which a tile takes several images
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,12 @@ def _length(t: Tensor, axis: int) -> int | None:
     return None if d is BATCH else d
 
 
+def _long(t: Tensor, axis: int) -> int:
+    d = t.shape[axis]
+    assert isinstance(d, int)
+    return d
+
+
 # ── dot ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -96,11 +105,17 @@ def _turned(v: Tensor, layout: Layout, vector: int, width: int) -> tuple[tuple[i
         strides[axis] = step
         step *= v.shape[axis]  # type: ignore[operator]
     strides[vector] = 1
-    axes = [a for a, d in enumerate(v.shape) if a != vector and d != 1] + [vector]
-    to = " + ".join(f"i{a}*{strides[a]}" for a in axes)
-    source = " + ".join(f"i{a}*{layout.strides[a]}" for a in axes)
-    loops = [f"for (long i{a} = 0; i{a} < {v.shape[a]}; i{a}++)" for a in axes]
-    return tuple(strides), Copy(step, (*loops, f"to[{to}] = from[{source}];"))
+    others = [a for a, d in enumerate(v.shape) if a != vector and d != 1]
+    to = " + ".join(f"i{a}*{strides[a]}" for a in (*others, vector))
+    source = " + ".join(f"i{a}*{layout.strides[a]}" for a in (*others, vector))
+    lines = (  # whole lines of the cache are written, from as many that stay there while all of them is read
+        f"for (long first = 0; first < {v.shape[vector]}; first += {LINE}) {{",
+        f"const long last = first + {LINE} < {v.shape[vector]} ? first + {LINE} : {v.shape[vector]};",
+        *(f"for (long i{a} = 0; i{a} < {v.shape[a]}; i{a}++)" for a in others),
+        f"for (long i{vector} = first; i{vector} < last; i{vector}++)",
+        f"to[{to}] = from[{source}]; }}",
+    )
+    return tuple(strides), Copy(step, lines)
 
 
 # ── convolution: y[b,i,j,o] = Σ x[b, i·s + u·d, j·s + v·d, c] k[u,v,c,o] ──────────────────────────────────
@@ -137,76 +152,67 @@ def _kernel_gradient(node: Tensor, capacity: int) -> Plan | None:
     return Plan(g, x, (nest,))
 
 
-def _input_gradient(node: Tensor, capacity: int) -> Plan | None:
-    """One nest for each phase of the stride: a row h of x met tap u where h - u·d is a multiple of the stride.
+@dataclass(frozen=True)
+class Phase:
+    """Places h = s·q + p along an axis of x, which meet tap u only where the stride s divides h - u·d.
 
-    With h = s·q + p that is u = p + s·t (for d = 1), and the sum reads g[q - t]. g gets a border of zeros before, so
-    that q - t may leave it on either side.
+    With e the greatest common divisor of s and the dilation d, these are the taps u = u0 + (s/e)·t, and what t has sent
+    there came from g[q + at - (d/e)·t]. `count` neighbours p, from `first` on, differ only in u0: each has one more.
     """
+
+    first: int
+    count: int
+    rows: int
+    u0: int
+    taps: int
+    at: int
+
+
+def _phases(length: int, window: int, s: int, d: int) -> list[Phase]:
+    out: list[Phase] = []
+    every = s // math.gcd(s, d)
+    for p in range(min(s, length)):
+        u0 = next((u for u in range(min(every, window)) if (p - u * d) % s == 0), window)
+        new = Phase(p, 1, -(-(length - p) // s), u0, -(-(window - u0) // every), (p - u0 * d) // s)
+        if out and new == replace(out[-1], first=p, count=1, u0=out[-1].u0 + out[-1].count):
+            out[-1] = replace(out[-1], count=out[-1].count + 1)
+        else:
+            out.append(new)
+    return out
+
+
+def _input_gradient(node: Tensor, capacity: int) -> Plan | None:
+    """For each place in x the taps that have sent something there, and no others: one nest for each pair of phases."""
     g, kernel = node.inputs
-    strides, dilation = node.attributes["strides"], node.attributes["dilation"]
-    if node.attributes["groups"] != 1 or any(s > 1 and d > 1 for s, d in zip(strides, dilation, strict=True)):
+    if node.attributes["groups"] != 1:
         return None
     lg, lk, out = _layouts(capacity, g, kernel, node)
     if out.inner != 3:
         return None
-    turned, copy_v = _turned(kernel, lk, 2, out.width)
-    shape = [_length(node, 1) or 1, _length(node, 2) or 1]
-    taps = [_length(kernel, 0) or 1, _length(kernel, 1) or 1]
-    sides = [
-        _border(length, size, n, s, d)
-        for length, size, n, s, d in zip(
-            shape, [_length(g, 1) or 1, _length(g, 2) or 1], taps, strides, dilation, strict=True
-        )
-    ]
-    room, copy_s = _bordered(g, lg, sides, capacity)
+    turned, copy = _turned(kernel, lk, 2, out.width)
+    strides, dilation = node.attributes["strides"], node.attributes["dilation"]
+    phases = [_phases(_long(node, a + 1), _long(kernel, a), strides[a], dilation[a]) for a in range(2)]
     nests = []
-    for ph in range(min(strides[0], shape[0])):
-        for pw in range(min(strides[1], shape[1])):
-            rows, over, at = [Axis(None, 0, room[0], out.strides[0])], [], [0, 0, 0]
-            for a, p in ((0, ph), (1, pw)):
-                step, reach = strides[a], dilation[a]
-                rows.append(Axis(-(-(shape[a] - p) // step), 0, room[a + 1], out.strides[a + 1] * step))
-                count = -(-(taps[a] - p) // step) if taps[a] > p else 0
-                over.append(Axis(count, turned[a] * step, -room[a + 1] * reach, 0))
-                at[0] += turned[a] * p
-                at[1] += sides[a][0] * room[a + 1]
-                at[2] += out.strides[a + 1] * p
-            over.append(Axis(_length(kernel, 3), turned[3], 1 if _length(kernel, 3) != 1 else 0, 0))
-            if all(axis.length != 0 for axis in over):
-                nests.append(Nest(out.width, _kept(rows), _kept(over), *at))
-            else:  # no tap reaches this phase: its gradient is 0
-                nests.append(Nest(out.width, _kept(rows), (Axis(0, 0, 0, 0),), *at))
-    return Plan(kernel, g, tuple(nests), copy_v, copy_s)
-
-
-def _kept(axes: list[Axis]) -> tuple[Axis, ...]:
-    return tuple(a for a in axes if a.length != 1)
-
-
-def _border(length: int, size: int, taps: int, stride: int, dilation: int) -> tuple[int, int]:
-    """Zeros before and after g along an axis, so that q - t (q - u·d) always finds something."""
-    before = (taps - 1) * dilation // stride
-    after = max(0, -(-length // stride) - size)
-    return before, after
-
-
-def _bordered(g: Tensor, layout: Layout, sides: list[tuple[int, int]], capacity: int) -> tuple[tuple[int, ...], Copy]:
-    """g in a border of zeros: the strides of its axes then, and the copy that makes it so."""
-    heights = [sum(side) + (_length(g, a) or 1) for a, side in ((1, sides[0]), (2, sides[1]))]
-    channels = padded(_length(g, 3) or 1) if g.shape[3] != 1 else 1
-    strides = (heights[0] * heights[1] * channels, heights[1] * channels, channels)
-    count = _length(g, 3) or 1
-    to = f"i0*{strides[0]} + (i1 + {sides[0][0]})*{strides[1]} + (i2 + {sides[1][0]})*{strides[2]}"
-    source = " + ".join(f"i{a}*{layout.strides[a]}" for a in range(3))
-    lines = (
-        f"memset(to + lo*{strides[0]}, 0, (hi - lo)*{strides[0]}*sizeof *to);",
-        "for (long i0 = lo; i0 < hi; i0++)",
-        f"for (long i1 = 0; i1 < {g.shape[1]}; i1++)",
-        f"for (long i2 = 0; i2 < {g.shape[2]}; i2++)",
-        f"memcpy(to + {to}, from + {source}, {count} * sizeof *to);",
-    )
-    return strides, Copy(strides[0] * capacity, lines, is_batched=True)
+    for pair in itertools.product(*phases):
+        first, places, at = [], [], [0, 0, 0]
+        for a, phase in enumerate(pair):
+            first.append(Axis(phase.count, turned[a], 0, out.strides[a + 1]))
+            places.append(Axis(phase.rows, 0, lg.strides[a + 1], out.strides[a + 1] * strides[a]))
+            at[0] += turned[a] * phase.u0
+            at[1] += lg.strides[a + 1] * phase.at
+            at[2] += out.strides[a + 1] * phase.first
+        batch = Axis(None, 0, lg.strides[0], out.strides[0])
+        across = next((axis.long(capacity) for axis in reversed(places) if axis.length != 1), 0)
+        rows = [*first, *places, batch] if across < min(SHORT, capacity) else [*first, batch, *places]
+        rows = [axis for axis in rows if axis.length != 1]
+        over = [Axis(_length(kernel, 3), turned[3], lg.strides[3], 0)]
+        for a, phase in reversed(list(enumerate(pair))):
+            e = math.gcd(strides[a], dilation[a])
+            row = next((i for i, axis in enumerate(rows) if axis is places[a]), None)
+            clip = Clip(row, 1, -(dilation[a] // e), phase.at, _long(g, a + 1))
+            over.insert(0, Axis(phase.taps, turned[a] * (strides[a] // e), clip.reach * lg.strides[a + 1], 0, clip))
+        nests.append(Nest(out.width, tuple(rows), tuple(over), *at))
+    return Plan(kernel, g, tuple(nests), copy)
 
 
 def scratch_size(p: Plan | None) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 from talweg.engines.base import Engine, Session, batched_inputs
 from talweg.engines.native import build
 from talweg.engines.native.cores import at_work, default_threads
+from talweg.engines.native.profile import Profile
 from talweg.engines.native.unit import Unit, unit
 from talweg.errors import ShapeError, UsageError
 from talweg.graph import BATCH, Array, Program, Tensor, numpy_dtype
@@ -25,27 +26,33 @@ class Native(Engine):
     """Generated C: whole epochs in one call, the same bits for any number of threads.
 
     threads: how many share the work, 64 at most; by default $TALWEG_THREADS, else the cores that this process may use.
+    profiled: whether sessions count where their time goes (`NativeSession.profile`), which costs a few ns a kernel.
     Raises `UsageError` where there is no C compiler, saying how to get one.
     """
 
     name = "native"
 
-    def __init__(self, precision: str = "float32", threads: int | None = None) -> None:
+    def __init__(self, precision: str = "float32", threads: int | None = None, profiled: bool = False) -> None:
         super().__init__(precision)
         if build.compiler() is None:
             raise UsageError(
                 f"the native engine needs a C compiler, and {build.complaint()}; engine='reference' needs none"
             )
+        self.profiled = profiled
         self.threads = default_threads() if threads is None else threads
         if self.threads < 1:
             raise UsageError(f"threads must be at least 1; got {self.threads}")
 
+    def __str__(self) -> str:
+        """``native, 2 threads, gcc 12.2``: what computes, in words."""
+        return f"native, {self.threads} thread{'s' * (self.threads > 1)}, {build.title()}"
+
     def compile(self, program: Program, states: Mapping[str, Array]) -> NativeSession:
-        return NativeSession(simplify(program, self.precision), states, self.precision, self.threads)
+        return NativeSession(simplify(program, self.precision), states, self.precision, self.threads, self.profiled)
 
     def source(self, program: Program, batch_size: int) -> str:
         """The C of `program`, as it would be compiled on this machine."""
-        return unit(simplify(program, self.precision), batch_size, self.precision, lanes_of(self.precision)).source
+        return unit(simplify(program, self.precision), batch_size, self.precision, lanes_of(self.precision), self.threads).source
 
 
 def lanes_of(precision: str) -> int:
@@ -57,13 +64,18 @@ def lanes_of(precision: str) -> int:
 class NativeSession(Session):
     """A program and the values of its states; compiled when it first runs, and again for a larger batch."""
 
-    def __init__(self, program: Program, states: Mapping[str, Array], precision: str, threads: int) -> None:
-        self.program, self.precision, self._threads = program, precision, threads
+    def __init__(
+        self, program: Program, states: Mapping[str, Array], precision: str, threads: int, profiled: bool = False
+    ) -> None:
+        self.program, self.precision, self._threads, self._profiled = program, precision, threads, profiled
         if missing := [s.name for s in program.states if s.name not in states]:
             raise UsageError(f"program {program.name!r} has states without a first value: {', '.join(missing)}")
         self._lock = threading.RLock()  # one call at a time: all of them use the same block of memory
         _living.add(self)
         self._capacity = 0
+        self._coming: tuple[int, Unit, build.Making] | None = (
+            None  # what is being compiled, for batches of so many rows
+        )
         self._before: dict[str, Array] = {}  # the states, as long as nothing is compiled
         self.load(states)
 
@@ -95,8 +107,7 @@ class NativeSession(Session):
         arrays, places = self._rows(data, order)
         batch = min(batch_size, len(arrays[0]) if arrays else rows)
         fixed, strides = self._settings(settings or {}, per_step or {}, steps=math.ceil(rows / batch))
-        if batch > self._capacity:
-            self._prepare(batch)
+        self.prepare(batch, wait=True)
         outputs = {name: self._room_for(t, rows, batch) for name, t in self.program.outputs.items()}
         threads = self._threads if self._unit.is_parallel else 1
         with at_work(threads) as spins:
@@ -111,6 +122,21 @@ class NativeSession(Session):
                 *(ctypes.c_int(threads), ctypes.c_int(spins)),
             )
         return {name: a.astype(bool) if self._is_truth(name) else a for name, a in outputs.items()}
+
+    def prepare(self, batch_size: int, wait: bool = False) -> bool:
+        with self._lock:
+            if batch_size <= self._capacity:
+                return True
+            if self._coming is None or self._coming[0] < batch_size:
+                lanes = lanes_of(self.precision)
+                made = unit(self.program, batch_size, self.precision, lanes, self._threads, self._profiled)
+                self._coming = batch_size, made, build.Making(made.source)
+            capacity, made, making = self._coming
+            if not (wait or making.is_over):
+                return False
+            self._coming = None  # also where the wait fails: the session then stays as it was
+            self._move_into(made, capacity, making.wait())
+            return True
 
     def states(self, names: Iterable[str] | None = None) -> dict[str, Array]:
         wanted = None if names is None else set(names)
@@ -131,6 +157,16 @@ class NativeSession(Session):
                         self._view(s)[...] = value
                     else:
                         self._before[s.name] = value
+
+    def profile(self) -> Profile:
+        """Where the time of the steps went since this was last asked (or the program was compiled for a larger batch).
+
+        Raises `UsageError` where the engine was not made with ``profiled=True``, and before the first step.
+        """
+        if not self._profiled or not self._capacity:
+            raise UsageError("a profile needs an engine made with profiled=True, and a session that has run")
+        with self._lock:
+            return self._unit.counters.read(self._block)
 
     # ── what goes in, checked: the C that reads it checks nothing ─────────────────────────────────────────
 
@@ -173,19 +209,17 @@ class NativeSession(Session):
 
     # ── the compiled unit and its block of memory ─────────────────────────────────────────────────────────
 
-    def _prepare(self, capacity: int) -> None:
-        """Compiles for batches of `capacity` rows, and puts states and constants into a fresh block."""
+    def _move_into(self, made: Unit, capacity: int, compiled: ctypes.CDLL) -> None:
+        """Goes on in another unit, with states and constants in a fresh block."""
         states = self.states()
-        made = unit(self.program, capacity, self.precision, lanes_of(self.precision))
-        run = build.load(made.source).talweg_run  # where that fails, the session stays as it was
-        self._unit: Unit = made
-        self._run, self._capacity = run, capacity
+        self._unit, self._run, self._capacity = made, compiled.talweg_run, capacity
         memory = self._unit.memory
-        room = np.zeros(memory.size + memory.alignment, np.uint8)
+        size = memory.size + self._threads * memory.own_size  # after what all share, what each has of its own
+        room = np.zeros(size + memory.alignment, np.uint8)
         start = -room.ctypes.data % memory.alignment
-        self._block = room[start : start + memory.size]
+        self._block = room[start : start + size]
         for t in memory.offsets:
-            if t.op.name == "constant":
+            if isinstance(t, Tensor) and t.op.name == "constant":
                 self._view(t)[...] = t.attributes["value"]
         self.load(states)
 
@@ -216,6 +250,7 @@ def _unlocked() -> None:
     """In the child of a fork, the thread that held a session's lock is not there to give it back."""
     for session in _living:
         session._lock = threading.RLock()
+        session._coming = None  # the compiler is the parent's
 
 
 if hasattr(os, "register_at_fork"):

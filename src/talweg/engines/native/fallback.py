@@ -45,13 +45,21 @@ class EitherSession(Session):
         try:
             return session.run(data, order, batch_size, settings, per_step)
         except (CompileError, GraphError) as error:  # both come before the first step
-            if not isinstance(session, NativeSession):
-                raise
             self._give_up(session, error)
         return self._session.run(data, order, batch_size, settings, per_step)
 
-    def _give_up(self, native: NativeSession, error: Exception) -> None:
-        """Puts the reference in place of the native session, with its states."""
+    def prepare(self, batch_size: int, wait: bool = False) -> bool:
+        session = self._session
+        try:
+            return session.prepare(batch_size, wait)
+        except (CompileError, GraphError) as error:
+            self._give_up(session, error)
+        return True
+
+    def _give_up(self, native: Session, error: Exception) -> None:
+        """Puts the reference in place of the native session, with its states; the reference's own errors are raised."""
+        if not isinstance(native, NativeSession):
+            raise error
         with self._lock:
             if self._session is not native:
                 return  # another thread came first

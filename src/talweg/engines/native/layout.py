@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 from talweg.graph import BATCH, DType, Shape
 
 PADDING = 8  # elements: half an AVX-512 vector of float32, a whole one of float64
+LINE = 16  # elements: a line of the cache, a whole AVX-512 vector
+WIDE = 64  # elements of a row, from which on it fills whole lines
 SLACK = 16  # elements after each tensor that a loop of whole vectors may touch
 C_TYPE: dict[DType, str] = {
     "float": "real",
@@ -24,8 +27,9 @@ Index = tuple[str, ...]  # for each axis, a C expression
 
 
 def padded(n: int) -> int:
-    """n, rounded up to whole vectors."""
-    return -(-n // PADDING) * PADDING
+    """n, rounded up to whole vectors; where that costs little, to whole lines of the cache, which no two threads share."""
+    step = LINE if n > WIDE else PADDING
+    return -(-n // step) * step
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,11 @@ class Layout:
     dtype: DType
     capacity: int
 
-    @property
+    @cached_property
     def lengths(self) -> tuple[int, ...]:
         return tuple(self.capacity if d is BATCH else d for d in self.shape)
 
-    @property
+    @cached_property
     def inner(self) -> int | None:
         long = [a for a, d in enumerate(self.shape) if d != 1]
         return long[-1] if long else None
@@ -52,7 +56,7 @@ class Layout:
     def width(self) -> int:
         return 1 if self.inner is None else padded(self.lengths[self.inner])
 
-    @property
+    @cached_property
     def strides(self) -> tuple[int, ...]:
         """Elements from one index to the next along each axis; 0 for axes of length 1."""
         out, step = [0] * len(self.shape), 1

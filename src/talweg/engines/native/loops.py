@@ -9,23 +9,19 @@ from dataclasses import dataclass
 from talweg.engines.native.body import Body, Place, literal
 from talweg.engines.native.layout import C_TYPE, Index, Layout
 from talweg.engines.native.schedule import Kernel
-from talweg.graph import BATCH, Shape, Tensor
+from talweg.engines.native.tiles import NEXT_PART
+from talweg.graph import BATCH, Tensor
 
+INDEPENDENT = "#pragma GCC ivdep"  # no pass of the loop reads what another one writes: no need to look for overlaps
 LANES = 16  # a sum runs in this many lanes, whatever the machine's vectors: the same bits everywhere
 
 
 @dataclass(frozen=True)
 class Written:
-    """A kernel's C: the statements; the length of the loop from `lo` to `hi` that threads may share out (None: there is
-    none); and the space that its loops visit."""
+    """A kernel's C: the body of its loops, and all statements."""
 
     body: Body
     lines: list[str]
-    outer: str | None
-    space: Shape
-
-    def visits(self, capacity: int) -> int:
-        return math.prod(capacity if d is BATCH else d for d in self.space)
 
 
 def axes_and_index(layout: Layout) -> tuple[list[int], Index]:
@@ -40,49 +36,96 @@ def bound(layout: Layout, axis: int, exact: bool) -> str:
     return "n" if d is BATCH else str(d) if exact or axis != layout.inner else str(layout.width)
 
 
-def _for(layout: Layout, axis: int, exact: bool = True, divided: bool = False) -> str:
-    start, end = ("lo", "hi") if divided else ("0", bound(layout, axis, exact))
-    return f"for (long i{axis} = {start}; i{axis} < {end}; i{axis}++) {{"
+Parts = dict[int, tuple[str, str]]  # axes of which a call does only a part, and from where to where, as C
 
 
-def loop_kernel(kernel: Kernel, place: Place, kept: set[Tensor], stored: dict[Tensor, str]) -> Written:
+def _for(layout: Layout, axis: int, exact: bool = True, parts: Parts | None = None) -> str:
+    """The head of a loop over an axis. Along the innermost, a part may end in the padding."""
+    end = bound(layout, axis, exact)
+    start, last = (parts or {}).get(axis, ("0", end))
+    if last != end and exact and axis == layout.inner and layout.shape[axis] is not BATCH:
+        last = f"({last} < {end} ? {last} : {end})"
+    return f"for (long i{axis} = {start}; i{axis} < {last}; i{axis}++) {{"
+
+
+def loop_kernel(
+    kernel: Kernel, place: Place, kept: set[Tensor], stored: dict[Tensor, str], parts: Parts
+) -> Written:
     """A group of elementwise tensors: one loop nest for all. `stored`: those that go to memory, and where."""
     node = kernel.nodes[0]
-    if node.op.name == "random_uniform" and place(node)[1].is_dense:
-        return _random_pairs(node, place, kept, stored[node])
+    if are_pairs(node):
+        return _random_pairs(node, place, kept, stored[node], parts)
     layout = Layout(node.shape, node.dtype, 1)
     axes, index = axes_and_index(layout)
-    body = Body(place, set(kernel.nodes), kept)
-    values = {node: body.value(node, index, defining=True) for node in kernel.nodes}
+    if len(axes) > 1 and not set(parts) - {axes[0]} and _is_flat(kernel):
+        # Everything that is read lies as the result does: one loop for all axes, with no end of a row.
+        row = layout.strides[axes[0]]
+        start, end = parts.get(axes[0], ("0", bound(layout, axes[0], True)))
+        heads = [f"for (long i = {start}*{row}; i < {end}*{row}; i++) {{"]
+        index = tuple("i" if a == layout.inner else "0" for a in range(len(index)))
+        body = Body(place, set(kernel.nodes), kept)
+        values = {node: body.value(node, index, defining=True) for node in kernel.nodes}
+    else:
+        body = Body(place, set(kernel.nodes), kept)
+        values = {node: body.value(node, index, defining=True) for node in kernel.nodes}
+        heads = [_for(layout, a, body.exact, parts) for a in axes]
     stores = [f"{to}[{place(node)[1].offset(index)}] = {values[node]};" for node, to in stored.items()]
-    divided = axes[0] if len(axes) > 1 else None
+    heads[-1:] = [INDEPENDENT, *heads[-1:]] if heads else []
+    return Written(body, [*heads, *body.lines, *stores, *["}"] * (len(heads) - 1 if heads else 0)])
+
+
+def _is_flat(kernel: Kernel) -> bool:
+    """Whether each tensor that a group reads is of the group's shape and read in place, or a single number repeated."""
+    shape = kernel.nodes[0].shape
+    in_place = all(x.shape == shape and x not in kernel.moved for x in kernel.reads if any(d != 1 for d in x.shape))
+    return in_place and kernel.is_plain
+
+
+def combining_kernel(
+    node: Tensor, place: Place, kept: set[Tensor], stored: str, parts: Parts, part: int
+) -> Written:
+    """The sum of what the parts of the batch came to, one after the other: the same for any number of threads."""
+    layout = Layout(node.shape, node.dtype, 1)
+    axes, index = axes_and_index(layout)
+    to = place(node)[1].offset(index)
+    heads = [_for(layout, a, False, parts) for a in axes]
     lines = [
-        *(_for(layout, a, body.exact, a == divided) for a in axes),
-        *body.lines,
-        *stores,
-        *["}"] * len(axes),
+        *heads[:-1],
+        "for (long b = 0; b * PART < n; b++) {",
+        *heads[-1:],
+        f"{stored}[{to}] = (b ? {stored}[{to}] : 0) + parts[b * {part}L + {to}];",
+        *["}"] * (len(heads) + 1),
     ]
-    return Written(body, lines, None if divided is None else bound(layout, divided, True), layout.shape)
+    return Written(Body(place, {node}, kept), lines)
 
 
-def _random_pairs(node: Tensor, place: Place, kept: set[Tensor], stored: str) -> Written:
+def are_pairs(node: Tensor) -> bool:
+    """Whether `node` is random numbers of which a row is a whole number of pairs, not padded."""
+    row = Layout(node.shape[1:], node.dtype, 1)
+    return node.op.name == "random_uniform" and bool(node.shape) and row.size % 2 == 0 and row.is_dense
+
+
+def _random_pairs(node: Tensor, place: Place, kept: set[Tensor], stored: str, parts: Parts) -> Written:
     """Random numbers two by two, as Threefry makes them, where they lie side by side."""
-    count = " * ".join("n" if d is BATCH else str(d) for d in node.shape) or "1"
+    row = math.prod(d for d in node.shape[1:] if d is not BATCH) // 2
+    start, end = parts.get(0, ("0", "n" if node.shape[0] is BATCH else str(node.shape[0])))
     lines = [
-        "for (long q = lo; q < hi; q++) {",
+        f"for (long q = {start}*{row}; q < {end}*{row}; q++) {{",
         "uint32_t a, b; t_threefry(k0, k1, (uint32_t)q, 0, &a, &b);",
         f"{stored}[2*q] = t_unit(a); {stored}[2*q + 1] = t_unit(b);",
         "}",
     ]
-    return Written(Body(place, {node}, kept), lines, f"(({count} + 1) / 2)", node.shape)
+    return Written(Body(place, {node}, kept), lines)
 
 
-def reduce_kernel(node: Tensor, place: Place, kept: set[Tensor], stored: str) -> Written:
+def reduce_kernel(
+    node: Tensor, place: Place, kept: set[Tensor], stored: str, parts: Parts, part: int = 0
+) -> Written:
     """A sum, maximum, or place of the maximum."""
     if node.op.name == "argmax":
-        return _argmax(node, place, kept, stored)
-    x = node.inputs[0]
-    return reduction(node, x, node.attributes["axes"], place, kept, stored, lambda body, index: body.value(x, index))
+        return _argmax(node, place, kept, stored, parts)
+    x, over = node.inputs[0], node.attributes["axes"]
+    return reduction(node, x, over, place, kept, stored, parts, lambda body, index: body.value(x, index), part)
 
 
 def reduction(
@@ -92,31 +135,44 @@ def reduction(
     place: Place,
     kept: set[Tensor],
     stored: str,
+    parts: Parts,
     term: Callable[[Body, Index], str],
+    part: int = 0,
 ) -> Written:
-    """`node` is the sum or maximum of `term` over the axes `over` of the space of `x`; the other axes are `node`'s."""
+    """`node` is the sum or maximum of `term` over the axes `over` of the space of `x`; the other axes are `node`'s.
+
+    part: where rows of the batch are summed in parts, how many numbers a part's result takes.
+    """
     space = Layout(x.shape, x.dtype, 1)
     axes, index = axes_and_index(space)
-    free = [a for a in axes if a not in over]
-    summed = [a for a in axes if a in over]
-    to = f"{stored}[{place(node)[1].offset(tuple(i for a, i in enumerate(index) if a not in over))}]"
+    own = [a for a in range(x.rank) if a not in over]
+    shared = {own[a]: part_of for a, part_of in parts.items()}
+    free, summed = [a for a in axes if a not in over], [a for a in axes if a in over]
+    to = f"{'part' if part else stored}[{place(node)[1].offset(tuple(index[a] for a in own))}]"
     body = Body(place, {node}, kept)
     value = term(body, index)
     join = _joined(node)
+    heads = [_for(space, a, True, shared) for a in free]
     if not summed:
-        divided = free[0] if free else None
+        return Written(body, [*heads, *body.lines, f"{to} = {value};", *["}"] * len(free)])
+    if space.inner in free:  # it stays: a row of results, each of which is summed in order
+        last = _for(space, free[-1], body.exact, shared)
+        batch = "for (long i{} = b; i{} < e; i{}++) {{"
+        over_rows = [batch.format(a, a, a) if part and x.shape[a] is BATCH else _for(space, a) for a in summed]
         lines = [
-            *(_for(space, a, True, a == divided) for a in free),
+            *heads[:-1],
+            f"{'if (b % PART == 0) ' if part else ''}{last} {to} = {_first(node)}; }}",
+            *over_rows,
+            last,
             *body.lines,
-            f"{to} = {value};",
-            *["}"] * len(free),
+            f"{to} = {join(to, value)};",
+            *["}"] * len(axes),
         ]
-        return Written(body, lines, bound(space, divided, True) if divided is not None else None, space.shape)
-    if space.inner in free:
-        return Written(body, _by_rows(space, free, summed, to, value, body, node), None, space.shape)
-    divided = free[0] if free else None
+        if part:
+            lines = [NEXT_PART.format(first="lo", last="hi", to="parts", size=part), *lines, "}"]
+        return Written(body, lines)
     lines = [
-        *(_for(space, a, True, a == divided) for a in free),
+        *heads,
         f"{C_TYPE[node.dtype]} lane[{LANES}]; for (int l = 0; l < {LANES}; l++) lane[l] = {_first(node)};",
         *(_for(space, a) for a in summed[:-1]),
         *_lanes(space, value, body, join),
@@ -126,23 +182,7 @@ def reduction(
         f"{to} = lane[0];",
         *["}"] * len(free),
     ]
-    return Written(body, lines, bound(space, divided, True) if divided is not None else None, space.shape)
-
-
-def _by_rows(
-    space: Layout, free: list[int], summed: list[int], to: str, value: str, body: Body, node: Tensor
-) -> list[str]:
-    """The innermost axis stays: a row of results, each of which is summed in order."""
-    outer, last = free[:-1], free[-1]
-    return [
-        *(_for(space, a) for a in outer),
-        f"{_for(space, last, body.exact)} {to} = {_first(node)}; }}",
-        *(_for(space, a) for a in summed),
-        _for(space, last, body.exact),
-        *body.lines,
-        f"{to} = {_joined(node)(to, value)};",
-        *["}"] * (1 + len(summed) + len(outer)),
-    ]
+    return Written(body, lines)
 
 
 def _lanes(space: Layout, value: str, body: Body, join: Callable[[str, str], str]) -> list[str]:
@@ -179,19 +219,20 @@ def _joined(node: Tensor) -> Callable[[str, str], str]:
     return lambda a, b: f"t_max({a}, {b})" if node.dtype == "float" else f"({a} > {b} ? {a} : {b})"
 
 
-def _argmax(node: Tensor, place: Place, kept: set[Tensor], stored: str) -> Written:
+def _argmax(node: Tensor, place: Place, kept: set[Tensor], stored: str, parts: Parts) -> Written:
     """The place of the first of the largest; NaN counts as larger than all, as in NumPy."""
     x, axis = node.inputs[0], node.attributes["axis"]
     space = Layout(x.shape, x.dtype, 1)
     axes, index = axes_and_index(space)
+    own = [a for a in range(x.rank) if a != axis]
+    shared = {own[a]: part_of for a, part_of in parts.items()}
     free = [a for a in axes if a != axis]
-    to = place(node)[1].offset(tuple(i for a, i in enumerate(index) if a != axis))
+    to = place(node)[1].offset(tuple(index[a] for a in own))
     body = Body(place, {node}, kept)
     value = body.value(x, index)
     is_better = f"i{axis} == 0 || {value} > top || ({value} != {value} && top == top)"
-    divided = free[0] if free else None
     lines = [
-        *(_for(space, a, True, a == divided) for a in free),
+        *(_for(space, a, True, shared) for a in free),
         f"int32_t best = 0; {C_TYPE[x.dtype]} top = 0;",
         f"for (long i{axis} = 0; i{axis} < {bound(space, axis, True)}; i{axis}++) {{",
         *body.lines,
@@ -200,23 +241,27 @@ def _argmax(node: Tensor, place: Place, kept: set[Tensor], stored: str) -> Writt
         f"{stored}[{to}] = best;",
         *["}"] * len(free),
     ]
-    return Written(body, lines, bound(space, divided, True) if divided is not None else None, space.shape)
+    return Written(body, lines)
 
 
-def scatter_kernel(node: Tensor, place: Place, kept: set[Tensor], stored: str) -> Written:
+def scatter_kernel(node: Tensor, place: Place, kept: set[Tensor], stored: str, divided: int | None) -> Written:
     """Each row of values is added to the row that its index names, one after another."""
-    x, indices = node.inputs
+    (x, indices), paired = node.inputs, node.attributes["paired"]
     last = node.attributes["rows"] - 1
     space, out = Layout(x.shape, x.dtype, 1), place(node)[1]
-    axes, index = axes_and_index(space)
+    (axes, index), (out_axes, out_index) = axes_and_index(space), axes_and_index(out)
     body = Body(place, {node}, kept)
     row, value = body.value(indices, index[: indices.rank]), body.value(x, index)
-    to = out.offset((f"({row} < 0 ? 0 : {row} > {last} ? {last} : {row})", *index[indices.rank :]))
+    clipped = f"({row} < 0 ? 0 : {row} > {last} ? {last} : {row})"
+    to = out.offset((*index[:paired], clipped, *index[indices.rank :]))
+    own = divided if divided is None or divided < paired else divided - paired - 1 + indices.rank
     lines = [
-        f"for (long i = 0; i < {out.size}; i++) {stored}[i] = 0;",
-        *(_for(space, a) for a in axes),
+        *(_for(out, a, True, divided) for a in out_axes),
+        f"{stored}[{out.offset(out_index)}] = 0;",
+        *["}"] * len(out_axes),
+        *(_for(space, a, True, own) for a in axes),
         *body.lines,
         f"{stored}[{to}] += {value};",
         *["}"] * len(axes),
     ]
-    return Written(body, lines, None, space.shape)
+    return Written(body, lines)

@@ -20,11 +20,14 @@ INCLUDES = r"""
 #endif
 """
 
-THREADS = r"""
+MOST_THREADS = 64
+
+THREADS = f"""
 /* ── threads: a pool that lives as long as the object, waits that spin briefly and then sleep ──────────────────── */
 
-#define MOST_THREADS 64
-
+#define MOST_THREADS {MOST_THREADS}
+"""
+THREADS += r"""
 static void pause_briefly(void)
 {
 #if defined(__x86_64__)
@@ -131,6 +134,13 @@ typedef struct {
 } job;
 
 static void steps(const job *j, int thread);
+
+/* Where the part of a thread begins: threads share out `length`, in multiples of `unit`. */
+static long part(long length, long unit, int thread, int threads)
+{
+    const long start = (length + unit - 1) / unit * thread / threads * unit;
+    return start < length ? start : length;
+}
 
 /* `call` numbers the calls in its high bits; the low 8 say how many threads the call has. Only they look at `work`,
    which lies on the caller's stack, and only until they have counted themselves in `done`. */

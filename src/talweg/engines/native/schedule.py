@@ -6,6 +6,7 @@ that is not kept is computed where it is read.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -29,11 +30,21 @@ class Kernel:
     moved: set[Tensor] = field(default_factory=set)
     """Those of `reads` that are read elsewhere than at the element being computed."""
     is_update: bool = False
+    is_plain: bool = True
+    """Whether all that happens at an element is arithmetic with numbers read there, or everywhere the same."""
 
     @property
     def op(self) -> str:
         """The operation of a kernel of its own, or "loop"."""
         return self.nodes[0].op.name if self.nodes[0].op.name in ALONE else "loop"
+
+    @property
+    def is_contraction(self) -> bool:
+        return self.op in CONTRACTIONS
+
+    @property
+    def is_random(self) -> bool:
+        return any(n.op.name == "random_uniform" for n in self.nodes)
 
     @property
     def name(self) -> str:
@@ -73,6 +84,7 @@ def schedule(program: Program) -> Schedule:
             kernels[at].nodes.append(node)
             kernels[at].reads |= reads - set(kernels[at].nodes)
             kernels[at].moved |= moved
+            kernels[at].is_plain &= _is_plain(node, kept)
             place[node] = at
     return Schedule(program, kernels, kept, _in_place(program, kernels, place))
 
@@ -141,6 +153,14 @@ def _reads(node: Tensor, kept: set[Tensor]) -> tuple[set[Tensor], set[Tensor]]:
     return reads, moved
 
 
+def _is_plain(node: Tensor, kept: set[Tensor]) -> bool:
+    """Whether computing `node` takes no movement but the repetition of single numbers, and no random number."""
+    if node.op.name in ("broadcast", "reshape"):
+        return math.prod(d if isinstance(d, int) else 2 for d in node.inputs[0].shape) == 1
+    here = node.op.name in ELEMENTWISE
+    return here and all(_is_plain(x, kept) for x in node.inputs if x not in kept and x.op.name not in LEAVES)
+
+
 def _group_for(node: Tensor, kernels: list[Kernel], after: int, moved: set[Tensor], is_update: bool) -> int | None:
     """The kernel that `node` can join: a group of its shape, after all that it reads, itself read in place only."""
     if node.op.name in (*ALONE, "random_uniform"):
@@ -148,7 +168,7 @@ def _group_for(node: Tensor, kernels: list[Kernel], after: int, moved: set[Tenso
     for at in reversed(range(max(after, 0), len(kernels))):
         k = kernels[at]
         is_like = k.op == "loop" and k.is_update == is_update and k.nodes[0].shape == node.shape
-        if is_like and k.nodes[0].op.name != "random_uniform" and not moved & set(k.nodes):
+        if is_like and not k.is_random and not moved & set(k.nodes):
             return at
     return None
 

@@ -8,19 +8,52 @@ the same bits for any tiling, and for any number of threads.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 
-ACCUMULATORS = {16: 24, 8: 12, 4: 24}  # by lanes: AVX-512 and NEON have 32 registers, AVX2 16
-MOST_ROWS = 12
+MOST_ROWS = 16
+MOST_WHOLE = 6  # rows of a short last axis, which no tile divides
+FEW = 8  # vectors in a tile of the rows that are left over: they keep the multipliers busy
+
+PART = 8  # rows of the batch that are summed on their own, where threads share out the rows that a sum goes over
+NEXT_PART = """for (long b = {first}, e; b < {last}; b = e) {{
+e = (b / PART + 1) * PART < {last} ? (b / PART + 1) * PART : {last}; real *restrict part = {to} + b / PART * {size}L;"""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What a row meets of a contracted axis: those k for which 0 <= row·step + k·reach + at < size.
+
+    axis: which of the nest's `rows` it is that counts (None: there is one row only, the first).
+    """
+
+    axis: int | None
+    step: int
+    reach: int
+    at: int
+    size: int
+
+    def meets(self, row: int, k: int) -> bool:
+        return 0 <= row * self.step + k * self.reach + self.at < self.size
+
+    def bounds(self, row: str, length: int) -> tuple[str, str]:
+        """The first k, and one past the last, as C."""
+        place, reach = f"({row}*{self.step} + {self.at})", abs(self.reach)
+        outside, inside = f"{place} - {self.size}", place
+        if self.reach > 0:
+            outside, inside = f"-1 - {place}", f"{self.size - 1} - {place}"
+        first = f"{outside} < 0 ? 0 : ({outside})/{reach} + 1"
+        return first, f"{inside} < 0 ? 0 : ({inside})/{reach} < {length} ? ({inside})/{reach} + 1 : {length}"
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of the nest: its length (None: the rows of the batch) and the strides of the three tensors."""
+    """One axis of the nest: its length (None: the rows of the batch), the strides of the three tensors, its clip."""
 
     length: int | None
     v: int
     s: int
     out: int
+    clip: Clip | None = None
 
     @property
     def bound(self) -> str:
@@ -30,12 +63,15 @@ class Axis:
         return capacity if self.length is None else self.length
 
 
+NOTHING = Axis(1, 0, 0, 0)
+
+
 @dataclass(frozen=True)
 class Nest:
     """A contraction as loops: `rows` of the result, of `width` elements each, summed `over` the other axes.
 
-    The last of `rows` is tiled. block: rows of the batch that are summed before the next tile is turned to, where all
-    of them would not stay in the cache (0: all).
+    The last of `rows` is tiled; where it is short, each tile has all of it, and rows of the one before. block: rows of
+    the batch that are summed before the next tile is turned to, where all of them would not stay in the cache (0: all).
     """
 
     width: int
@@ -46,9 +82,22 @@ class Nest:
     at_out: int = 0
     block: int = 0
 
+    def is_clipped(self, axis: int) -> bool:
+        """Whether what is summed depends on the place along one of `rows`."""
+        return any(a.clip is not None and a.clip.axis == axis for a in self.over)
+
+    @property
+    def has_whole(self) -> bool:
+        """Whether the last of `rows` is short enough for tiles to hold all of it."""
+        last = len(self.rows) - 1
+        is_free = last > 0 and not self.is_clipped(last) and not self.is_clipped(last - 1)
+        return is_free and (self.rows[last].length or MOST_WHOLE + 1) <= MOST_WHOLE
+
     def shared(self, capacity: int) -> int:
-        """Which of `rows` threads share out: the longest."""
+        """Which of `rows` threads share out: the longest that can be divided anywhere."""
         lengths = [axis.long(capacity) for axis in self.rows]
+        if len(lengths) > 1 and (self.has_whole or self.is_clipped(len(lengths) - 1)):
+            lengths.pop()
         return lengths.index(max(lengths)) if lengths else -1
 
     def work(self, capacity: int) -> int:
@@ -91,66 +140,160 @@ def panels(width: int, lanes: int) -> list[list[Piece]]:
     return [pieces[a : a + n] for a, n in zip(starts, sizes, strict=True)]
 
 
-def tile_rows(panel: int, rows: int, lanes: int) -> int:
-    """Rows of a tile of `panel` vectors: as many as the registers allow, dividing `rows` where that costs little."""
-    most = max(1, min(ACCUMULATORS[lanes] // panel, MOST_ROWS))
-    best = max((r for r in range(1, most + 1) if rows % r == 0), default=1)
-    return best if best * panel >= 8 or best == rows else most
+def most_rows(panel: int, lanes: int) -> int:
+    """Rows that a tile of `panel` vectors may have, so that registers are left for v's vectors and a number of s."""
+    sums = 12 if lanes == 8 else 24  # AVX2 has 16 registers, AVX-512 and NEON have 32
+    return min(sums // panel, MOST_ROWS)
 
 
-def micro_kernel(name: str, nest: Nest, capacity: int, lanes: int) -> list[str]:
-    """C for a nest: panels `lo` to `hi` of the result, and `first` to `last` of the axis that threads share."""
-    tiled = nest.rows[-1] if nest.rows else Axis(1, 0, 0, 0)
-    outer = nest.rows[:-1]
-    shared = nest.shared(capacity)
-    length = tiled.long(capacity)
-    ends = ("first", "last") if shared == len(outer) or not nest.rows else ("0", tiled.bound)
+def tile_rows(length: int, most: int, few: int) -> int:
+    """How many of `length` rows make a tile, so that all tiles load least: those left over go in tiles of a `few`."""
+
+    def loads(r: int) -> int:
+        tiles, left = length // r, -(-(length % r) // few)
+        return tiles * (r + 1) + left * (few + 1)
+
+    return min(range(1, most + 1), key=loads)
+
+
+def micro_kernel(
+    name: str, nest: Nest, capacity: int, lanes: int, shared: int | None, part: int = 0, table: str = ""
+) -> list[str]:
+    """C for a nest: panels `lo` to `hi` of the result, and of its rows `first` to `last` of the one that is `shared`.
+
+    part: where rows of the batch are summed in parts, `first` to `last` of them, how many numbers a part's result has.
+    table: "v" or "s" where the rows of that operand lie here and there; it is then a table of where.
+    """
+    kinds = {t: "const real **restrict " if t == table else "const real *restrict " for t in "vs"}
     lines = [
-        f"static void {name}(real *restrict out, const real *restrict v, const real *restrict s, long n,",
+        f"static void {name}(real *restrict out, {kinds['v']}v, {kinds['s']}s, long n,",
         "                    long first, long last, long lo, long hi)",
         "{",
         "(void)n; (void)first; (void)last;",
-        f"v += {nest.at_v}; s += {nest.at_s}; out += {nest.at_out};",
     ]
-    block = nest.block
-    if block:
+    if part:
+        lines.append(NEXT_PART.format(first="first", last="last", to="out", size=part))
+        lines.append("real *restrict out = part;")
+    elif nest.block:
+        block = nest.block
         lines.append(f"for (long b = 0; b < n; b += {block}) {{ const long e = b + {block} < n ? b + {block} : n;")
     for number, panel in enumerate(panels(nest.width, lanes)):
+        tiles = _Tiles(nest, panel, lanes, "b % PART" if part else "b" if nest.block else None, table)
         lines.append(f"if (lo <= {number} && {number} < hi) {{")
-        for d, axis in enumerate(outer):
+        for d, axis in enumerate(tiles.outer):
             start, end = ("first", "last") if d == shared else ("0", axis.bound)
             lines.append(f"for (long r{d} = {start}; r{d} < {end}; r{d}++) {{")
-        lines.append(f"long m = {ends[0]};")
-        r = tile_rows(len(panel), length, lanes)
-        rest = length % r if tiled.length is not None else 0
-        for rows in dict.fromkeys(x for x in (r, rest, 1) if x > 0):
-            step = f"for (; m + {rows} <= {ends[1]}; m += {rows}) {{"
-            lines += [step, *_tile(rows, panel, nest, tiled, outer), "}"]
-        lines += ["}"] * len(outer) + ["}"]
-    return [*lines, *(["}"] if block else []), "}"]
+        lines += tiles.lines(capacity, is_shared=shared == len(tiles.outer))
+        lines += ["}"] * len(tiles.outer) + ["}"]
+    return [*lines, *(["}"] if part or nest.block else []), "}"]
 
 
-def _tile(r: int, panel: list[Piece], nest: Nest, tiled: Axis, outer: tuple[Axis, ...]) -> list[str]:
-    """r rows times a panel in registers, summed over all contracted axes."""
-    row_s = " + ".join(["s", *(f"r{d}*{a.s}" for d, a in enumerate(outer) if a.s), f"m*{tiled.s}"])
-    row_out = " + ".join(["out", *(f"r{d}*{a.out}" for d, a in enumerate(outer) if a.out), f"m*{tiled.out}"])
-    places = [
-        (i, j, f"*({kind}u *)(om + {i * tiled.out + at})") for i in range(r) for j, (at, kind) in enumerate(panel)
-    ]
-    lines = [f"{kind} " + ", ".join(f"c{i}_{j} = {{0}}" for i in range(r)) + ";" for j, (_, kind) in enumerate(panel)]
-    lines.append(f"const real *sm = {row_s}; real *om = {row_out};")
-    if nest.block:
-        lines.append("if (b) { " + " ".join(f"c{i}_{j} = {place};" for i, j, place in places) + " }")
-    for d, axis in enumerate(nest.over):
-        start, end = ("b", "e") if nest.block and d == 0 else ("0", axis.bound)
-        lines.append(f"for (long k{d} = {start}; k{d} < {end}; k{d}++) {{")
-    at_v = " + ".join(["v", *(f"k{d}*{a.v}" for d, a in enumerate(nest.over) if a.v)])
-    at_s = " + ".join(["sm", *(f"k{d}*{a.s}" for d, a in enumerate(nest.over) if a.s)])
-    lines.append(f"const real *vk = {at_v}, *sk = {at_s};")
-    lines += [f"const {kind} b{j} = *(const {kind}u *)(vk + {at});" for j, (at, kind) in enumerate(panel)]
-    for i in range(r):
-        products = " ".join(f"c{i}_{j} += a * b{j};" for j in range(len(panel)))
-        lines.append(f"{{ const real a = sk[{i * tiled.s}]; {products} }}")
-    lines += ["}"] * len(nest.over)
-    lines += [f"{place} = c{i}_{j};" for i, j, place in places]
-    return lines
+Met = list[list[int]]  # for each k of an axis that is cut off: those of a tile's rows that meet it
+
+
+class _Tiles:
+    """The tiles of one panel of a nest: rows of the axis `tiled`, each with all rows of the axis `whole`.
+
+    again: C that is true where a tile adds to what it found before, as it sums rows `b` to `e` of the batch only.
+    """
+
+    def __init__(self, nest: Nest, panel: list[Piece], lanes: int, again: str | None, table: str) -> None:
+        self.nest, self.panel, self.again, self.table = nest, panel, again, table
+        rows, most = nest.rows or (NOTHING,), most_rows(len(panel), lanes)
+        has_whole = nest.has_whole and 2 * rows[-1].long(1) <= most
+        self.whole = rows[-1] if has_whole else NOTHING
+        self.outer, self.tiled = (rows[:-2], rows[-2]) if has_whole else (rows[:-1], rows[-1])
+        self._most = most // self.whole.long(1)
+        self._clipped = next((a for a in nest.over if a.clip and a.clip.axis == len(nest.rows) - 1), None)
+
+    def lines(self, capacity: int, is_shared: bool) -> list[str]:
+        """Loops over the tiles."""
+        length = self.tiled.long(capacity)
+        if self.tiled.length is not None and not is_shared:
+            return self._fixed(length)
+        start, end = ("first", "last") if is_shared else ("0", self.tiled.bound)
+        out = [f"long m = {start};"]
+        few = max(1, FEW // (len(self.panel) * self.whole.long(1)))
+        size = tile_rows(length, self._most, few)
+        for r in dict.fromkeys((size, min(size, few), 1)):
+            loop = [f"for (; m + {r} <= {end}; m += {r}) {{"]
+            if 1 < r <= few and not self.again:  # the last one begins earlier, where there are rows enough for one
+                loop = [f"for (; m < {end} && {end} - {start} >= {r}; m += {r}) {{"]
+                loop.append(f"if (m + {r} > {end}) m = {end} - {r};")
+            out += [*loop, *self._tile(r), "}"]
+        return out
+
+    def _fixed(self, length: int) -> list[str]:
+        """Tiles at known places: of two sizes, and others where rows at the ends meet less of what is summed."""
+        count = -(-length // self._most)
+        sizes = [length // count + (i < length % count) for i in range(count)]
+        tiles = [(sum(sizes[:i]), r, self._met(sum(sizes[:i]), r)) for i, r in enumerate(sizes)]
+        out = []
+        for (r, met), alike in groupby(tiles, lambda tile: tile[1:]):
+            starts = [start for start, *_ in alike]
+            out += [f"for (long m = {starts[0]}; m < {starts[-1] + r}; m += {r}) {{", *self._tile(r, met), "}"]
+        return out
+
+    def _met(self, start: int, r: int) -> Met | None:
+        """What r rows from `start` on meet; None where all of them meet all."""
+        if self._clipped is None or (clip := self._clipped.clip) is None:
+            return None
+        met = [[i for i in range(r) if clip.meets(start + i, k)] for k in range(self._clipped.long(1))]
+        return met if any(len(rows) < r for rows in met) else None
+
+    def _tile(self, r: int, met: Met | None = None) -> list[str]:
+        """A tile at `m`: r rows of `tiled` in registers, summed over all contracted axes."""
+        rows = [(i, j) for i in range(r) for j in range(self.whole.long(1))]
+        sums = [
+            (kind, f"c{i}_{w}_{j}", f"*({kind}u *)(to + {i * self.tiled.out + w * self.whole.out + at})")
+            for i, w in rows
+            for j, (at, kind) in enumerate(self.panel)
+        ]
+        is_table = self.table == "s" and self.tiled.length is None  # each row of the tile is somewhere else
+        here: Path = (*((f"r{d}", axis) for d, axis in enumerate(self.outer)), ("m", self.tiled))
+        lines = [f"{kind} {c} = {{0}};" for kind, c, _ in sums]
+        lines.append(f"real *to = {_at('out', self.nest.at_out, here)};")
+        if is_table:
+            lines += [f"const real *s{i} = s[m + {i}];" for i in range(r)]
+        if self.again:
+            lines.append(f"if ({self.again}) {{ " + " ".join(f"{c} = {place};" for _, c, place in sums) + " }")
+        return [*lines, *self._summed(0, here, rows, met), *(f"{place} = {c};" for _, c, place in sums)]
+
+    def _summed(self, d: int, here: Path, rows: list[tuple[int, int]], met: Met | None) -> list[str]:
+        """Loops over the contracted axes from `d` on. One that rows of the tile meet in part only is written out."""
+        nest = self.nest
+        if d == len(nest.over):
+            is_table = self.table == "s" and self.tiled.length is None
+            at_s = _at("", nest.at_s, tuple(x for x in here if x[0] != "m")) if is_table else None
+            lines = [f"const real *vk = {_at('v', nest.at_v, here, self.table)};"]
+            lines.append(f"const long k = {at_s};" if at_s else f"const real *sk = {_at('s', nest.at_s, here, self.table)};")
+            lines += [f"const {kind} b{j} = *(const {kind}u *)(vk + {at});" for j, (at, kind) in enumerate(self.panel)]
+            for i, w in rows:
+                products = " ".join(f"c{i}_{w}_{j} += a * b{j};" for j in range(len(self.panel)))
+                number = f"s{i}[k + {w * self.whole.s}]" if at_s else f"sk[{i * self.tiled.s + w * self.whole.s}]"
+                lines.append(f"{{ const real a = {number}; {products} }}")
+            return lines
+        axis = nest.over[d]
+        if met is not None and axis is self._clipped:
+            parts = [(k, [row for row in rows if row[0] in those]) for k, those in enumerate(met) if those]
+            return [x for k, those in parts for x in ("{", *self._summed(d + 1, (*here, (k, axis)), those, met), "}")]
+        start, end = ("b", "e") if self.again and d == 0 else ("0", axis.bound)
+        if axis.clip is not None and axis is not self._clipped:
+            row = "0" if axis.clip.axis is None else f"r{axis.clip.axis}"
+            start, end = axis.clip.bounds(row, axis.long(1))
+        inner = self._summed(d + 1, (*here, (f"k{d}", axis)), rows, met)
+        return [f"for (long k{d} = {start}, e{d} = {end}; k{d} < e{d}; k{d}++) {{", *inner, "}"]
+
+
+Path = tuple[tuple[str | int, Axis], ...]  # how far along each axis
+
+
+def _at(tensor: str, start: int, path: Path, table: str = "") -> str:
+    """A place in one of the three tensors, as C; in the one that is given by a `table`, of a row of the batch."""
+    steps = [(index, getattr(axis, tensor or "s"), axis.length is None) for index, axis in path]
+    fixed = start + sum(index * step for index, step, _ in steps if isinstance(index, int))
+    base, terms = tensor, [f"{i}*{step}" for i, step, _ in steps if isinstance(i, str) and step]
+    if tensor and tensor == table:
+        base = next(f"{tensor}[{i}]" for i, _, is_row in steps if is_row)
+        terms = [f"{i}*{step}" for i, step, is_row in steps if isinstance(i, str) and step and not is_row]
+    return " + ".join([*([base] if base else []), *terms, str(fixed)])

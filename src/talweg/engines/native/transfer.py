@@ -25,6 +25,13 @@ def gather(number: int, x: Tensor, layout: Layout, pointer: str) -> list[str]:
     return [*lines, "}"]
 
 
+def table(number: int, x: Tensor, pointer: str) -> list[str]:
+    """Where the rows of data set `number` lie that this step is about."""
+    row = math.prod(d for d in x.shape[1:] if d is not BATCH)
+    from_ = f"(const real *)j->data[{number}]"
+    return [f"for (long i = 0; i < n; i++) {pointer}[i] = {from_} + order[i]*{row};"]
+
+
 def setting(number: int, x: Tensor, layout: Layout, pointer: str) -> list[str]:
     """The value of setting `number` at step `at` into the buffer of `x`."""
     kind = C_TYPE[x.dtype]
@@ -41,10 +48,11 @@ def output(number: int, t: Tensor, layout: Layout, pointer: str) -> list[str]:
     """Output `number` to the caller: the rows of this step where it has a batch axis, else after the last step."""
     kind, is_rows = C_TYPE[t.dtype], bool(t.shape) and t.shape[0] is BATCH
     axes, index = axes_and_index(layout)
+    ends = {a: ("lo", "hi") if a == 0 and is_rows else ("0", bound(layout, a, True)) for a in axes}
     when = "1" if is_rows else "first + j->batch >= j->rows"
     start = f"first*{math.prod(d for d in t.shape[1:] if d is not BATCH)} + " if is_rows else ""
     return [
         f"if ({when}) {{ {kind} *to = ({kind} *)j->outputs[{number}]; const {kind} *from = {pointer};",
-        *(f"for (long i{a} = 0; i{a} < {bound(layout, a, True)}; i{a}++)" for a in axes),
+        *(f"for (long i{a} = {ends[a][0]}; i{a} < {ends[a][1]}; i{a}++)" for a in axes),
         f"to[{start}{flat_index(index, t.shape)}] = from[{layout.offset(index)}]; }}",
     ]

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from talweg.engines.native import contraction, loops, runtime, tiles, transfer, vectormath, windows
+from talweg.engines.native import contraction, loops, profile, runtime, tiles, transfer, vectormath, windows
 from talweg.engines.native.body import Body
 from talweg.engines.native.layout import C_TYPE, Layout
-from talweg.engines.native.memory import Memory, plan_memory
-from talweg.engines.native.schedule import CONTRACTIONS, Kernel, Schedule, schedule
-from talweg.graph import BATCH, Dim, Program, Tensor, input_tensor
+from talweg.engines.native.memory import Detour, Memory, Run, Table, plan_memory
+from talweg.engines.native.phases import Task, Thing, phases
+from talweg.engines.native.schedule import Schedule, schedule
+from talweg.engines.native.tasks import SMALL, Bring, Combine, Compute, HandOut, Rearrange, Store, has_rows, tasks
+from talweg.graph import BATCH, Program, Tensor, input_tensor
 from talweg.graph.ops.contraction import free_axes
-
-SMALL = 16384  # multiplications or elements visited, below which a kernel is not worth dividing between threads
-LEAST_PANELS = 4  # panels of a contraction from which on threads share them out, rather than its rows
 
 
 @dataclass(frozen=True)
@@ -25,28 +24,66 @@ class Unit:
     program: Program
     memory: Memory
     is_parallel: bool
+    counters: profile.Counters
 
 
-def unit(program: Program, capacity: int, precision: str, lanes: int) -> Unit:
-    """C for `program`, for batches of at most `capacity` rows, on vectors of `lanes` numbers."""
-    writer = _Writer(program, capacity, precision, lanes)
-    source = "\n".join([*writer.head(), *writer.kernels(), *writer.step(), *writer.steps()])
-    return Unit(source, writer.program, writer.memory, any(is_divided for is_divided, _ in writer.calls))
+def unit(program: Program, capacity: int, precision: str, lanes: int, threads: int = 2, profiled: bool = False) -> Unit:
+    """C for `program`, for batches of at most `capacity` rows, on vectors of `lanes` numbers.
+
+    The C runs on any number of threads, with the same result; how it is divided suits `threads` best. profiled: with
+    counters of the time that each kernel takes.
+    """
+    writer = _Writer(program, capacity, precision, lanes, threads, profiled)
+    source = "\n".join([*writer.head(), *writer.functions(), *writer.step(), *writer.steps()])
+    return Unit(source, writer.program, writer.memory, writer.is_parallel, writer.counters)
 
 
 class _Writer:
-    """Writes the parts of a unit; `calls` collects, in order, what a step does: (is it divided?, C statement)."""
+    """Writes the parts of a unit."""
 
-    def __init__(self, program: Program, capacity: int, precision: str, lanes: int) -> None:
+    def __init__(
+        self, program: Program, capacity: int, precision: str, lanes: int, threads: int, profiled: bool
+    ) -> None:
         self.capacity, self.precision, self.lanes = capacity, precision, lanes
         self.schedule: Schedule = schedule(program)
         self.program = self.schedule.program
-        sums = [k.nodes[0] for k in self.schedule.kernels if k.op in CONTRACTIONS]
-        self.plans = {node: contraction.plan(node, capacity) for node in sums}
-        scratch = {node: size for node, p in self.plans.items() if (size := contraction.scratch_size(p))}
-        self.memory = plan_memory(self.schedule, capacity, precision, scratch)
+        self.phases = [_runs(phase) for phase in phases(tasks(self.schedule, capacity, threads, lanes))]
+        self.memory = plan_memory(self.schedule, self.phases, capacity, precision)
         self.names = {t: f"t{i}" for i, t in enumerate(self.memory.layouts)}
-        self.calls: list[tuple[bool, str]] = []
+        self.calls: dict[Task, str] = {}
+        self.functions_of: dict[Task, str] = {}
+        everything = [task for runs in self.phases for run in runs for task in run.tasks]
+        self.rows_together = tiles.PART if any(isinstance(t, Compute) and t.parts for t in everything) else 1
+        self.counters = self._counters(profiled)
+        self.memory.size += self.counters.size
+        self.is_parallel = any(
+            isinstance(task, Compute) and task.division.is_shared and task.work >= SMALL for task in everything
+        )
+
+    def _counters(self, profiled: bool) -> profile.Counters:
+        """An entry for each task, and one for each meeting of the threads."""
+        counters = profile.Counters(self.program, self.capacity, profiled, self.memory.size)
+        taken: set[str] = set()
+        for number, runs in enumerate(self.phases):
+            for task in (task for run in runs for task in run.tasks):
+                nodes = [n for n in (task.kernel.nodes if isinstance(task, Compute) and task.kernel else task.writes)]
+                tensors = [n for n in nodes if isinstance(n, Tensor)]
+                if isinstance(task, Rearrange) and task.source is not None:
+                    tensors = [task.source]
+                is_kernel = isinstance(task, Compute | Rearrange)
+                name = self._name(task.name, taken) if is_kernel else task.name
+                self.functions_of[task] = name
+                counters.add(task, name, tensors if is_kernel else (), isinstance(task, Rearrange))
+            counters.add(number, profile.WAIT, ())
+        return counters
+
+    @staticmethod
+    def _name(name: str, taken: set[str]) -> str:
+        """A C function's, that no other one has."""
+        plain = "k_" + "".join(c if c.isalnum() else "_" for c in name)
+        unique = plain if plain not in taken else f"{plain}_{len(taken)}"
+        taken.add(unique)
+        return unique
 
     def head(self) -> list[str]:
         """A comment with the network, types, elementary functions, threads."""
@@ -66,47 +103,67 @@ class _Writer:
             vector.format("half", self.lanes * size // 2),
             vectormath.source(self.precision),
             runtime.THREADS,
+            *self.counters.source(),
+            f"enum {{ SHARED = {self.memory.size}, OWN = {self.memory.own_size}, PART = {tiles.PART} }};",
         ]
 
-    # ── kernels ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── functions ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def kernels(self) -> list[str]:
-        """One C function for each kernel, named after the tensor that it computes."""
-        taken: set[str] = set()
-        functions: list[str] = []
-        for kernel in self.schedule.kernels:
-            plain = "k_" + "".join(c if c.isalnum() else "_" for c in kernel.name)
-            name = plain if plain not in taken else f"{plain}_{len(taken)}"
-            taken.add(name)
-            plan = self.plans.get(kernel.nodes[0])
-            functions += self._contraction(kernel.nodes[0], name, plan) if plan else self._loops(kernel, name)
-        for state, value in self.program.updates.items():
-            if self.schedule.in_place.get(value) is not state:
-                size = self.memory.layouts[state].size * self.memory.width_of(state)
-                self.calls.append((False, f"memcpy({self._at(state)}, {self._at(value)}, {size}); /* {state.name} */"))
-        return functions
+    def functions(self) -> list[str]:
+        """One C function for each kernel and each copy, named after the tensor that it computes."""
+        lines: list[str] = []
+        for task, name in self.functions_of.items():
+            if isinstance(task, Compute | Rearrange):
+                write = self._copy if isinstance(task, Rearrange) else self._contraction if task.plan else self._loops
+                lines += write(task, name)  # type: ignore[operator]
+            else:
+                self.calls[task] = self._transfer(task)
+        return lines
 
-    def _loops(self, kernel: Kernel, name: str) -> list[str]:
-        node, kept = kernel.nodes[0], self.schedule.kept
-        if kernel.op in ("loop", "max_pool2d"):
-            stored = {n: self.names[n] for n in kernel.nodes if n in self.memory.offsets}
-            written = loops.loop_kernel(kernel, self._place, kept, stored)
+    def _transfer(self, task: Task) -> str:
+        """What moves numbers into the block of memory, within it, and out of it."""
+        if isinstance(task, Bring):
+            (x,) = task.writes
+            if isinstance(x, Table):
+                return "\n".join(transfer.table(task.number, x.of, self.memory.pointer(x)))
+            assert isinstance(x, Tensor)
+            write = transfer.gather if has_rows(x) else transfer.setting
+            return "\n".join(write(task.number, x, self.memory.layouts[x], self._at(x)))
+        (t,) = task.reads
+        assert isinstance(t, Tensor)
+        if isinstance(task, HandOut):
+            return "\n".join(transfer.output(task.number, t, self.memory.layouts[t], self._at(t)))
+        assert isinstance(task, Store)
+        (state,) = task.overwrites
+        size = self.memory.layouts[t].size * self.memory.width_of(t)
+        return f"memcpy({self._at(state)}, {self._at(t)}, {size});"
+
+    def _loops(self, task: Compute, name: str) -> list[str]:
+        kernel = task.kernel
+        assert kernel is not None
+        node, kept, parts = kernel.nodes[0], self.schedule.kept, self._parts(task)
+        stored = {n: self.names[n] for n in kernel.nodes if self.memory.has(n)}
+        part = task.parts.size // -(-self.capacity // tiles.PART) if task.parts else 0
+        if isinstance(task, Combine):
+            written = loops.combining_kernel(node, self._place, kept, self.names[node], parts, part)
+        elif kernel.op in ("loop", "max_pool2d"):
+            written = loops.loop_kernel(kernel, self._place, kept, stored, parts)
         elif kernel.op == "dot":
-            written = self._sums_of_products(node)
+            written = self._sums_of_products(node, parts)
         elif kernel.op == "scatter_add":
-            written = loops.scatter_kernel(node, self._place, kept, self.names[node])
+            written = loops.scatter_kernel(node, self._place, kept, self.names[node], parts)
         elif kernel.op in windows.WINDOWED:
             written = windows.window_kernel(node, self._place, kept, self.names[node])
         else:
-            written = loops.reduce_kernel(node, self._place, kept, self.names[node])
-        used = dict(written.body.used)
-        used |= {self.names[n]: n for n in kernel.nodes if n in self.memory.offsets}
-        self._call(f"{name}(memory, n, {{}}, {{}});", written.outer, written.visits(self.capacity))
+            to = "parts" if part else self.names[node]
+            written = loops.reduce_kernel(node, self._place, kept, to, {} if part else parts, part)
+        self.calls[task] = f"{name}(memory, own, n, lo, hi, left, right);"
         return [
             f"/* {kernel.nodes[-1]!r}: {', '.join(sorted({n.op.name for n in kernel.nodes}))} */",
-            f"static void {name}(char *memory, long n, long lo, long hi)\n{{",
-            "(void)memory; (void)n; (void)lo; (void)hi;",
-            *self._pointers(used),
+            f"static void {name}(char *memory, char *own, long n, long lo, long hi, long left, long right)\n{{",
+            "(void)memory; (void)own; (void)n; (void)lo; (void)hi; (void)left; (void)right;",
+            *([f"real *restrict parts = {self.memory.pointer(task.parts)};"] if task.parts else []),
+            *self._pointers(dict(written.body.used) | {to: n for n, to in stored.items()}),
             *self._keys(kernel.nodes),
             *written.lines,
             "}",
@@ -114,9 +171,9 @@ class _Writer:
 
     def _pointers(self, used: dict[str, Tensor]) -> list[str]:
         """A pointer for each tensor. A value stored over its state has the state's, so that the compiler knows."""
-        lines, first = [], dict[int, str]()
+        lines, first = [], dict[str, str]()
         for name, t in used.items():
-            kind, same = C_TYPE[t.dtype], first.setdefault(self.memory.offsets[t], name)
+            kind, same = C_TYPE[t.dtype], first.setdefault(self._at(t), name)
             lines.append(f"{kind} *restrict {name} = {self._at(t)};" if same == name else f"{kind} *{name} = {same};")
         return lines
 
@@ -131,32 +188,34 @@ class _Writer:
 
     # ── contractions ──────────────────────────────────────────────────────────────────────────────────────
 
-    def _contraction(self, node: Tensor, name: str, p: contraction.Plan) -> list[str]:
-        lines = [f"/* {node!r}: sums of products of {p.v!r} and {p.s!r} */"]
-        places, at = [], self.memory.scratch.get(node, 0)
-        for label, t, copy in (("v", p.v, p.copy_v), ("s", p.s, p.copy_s)):
-            if copy is None:
-                places.append(self._at(t))
-                continue
-            places.append(f"((real *)(memory + {at}))")
-            at += contraction.scratch_room(copy) * self.memory.width_of(t)
-            arguments = "real *restrict to, const real *restrict from, long lo, long hi"
-            lines += [f"static void {name}_{label}({arguments})\n{{\n(void)lo; (void)hi;", *copy.lines, "}"]
-            call = f"{name}_{label}({places[-1]}, {self._at(t)}, {{}}, {{}});"
-            self._call(call, "n" if copy.is_batched else None, copy.size)
-        calls, is_divided = [], p.work(self.capacity) >= SMALL
+    def _copy(self, task: Rearrange, name: str) -> list[str]:
+        assert task.copy is not None and task.source is not None
+        self.calls[task] = f"{name}({self.memory.pointer(task.writes[0])}, {self._at(task.source)}, lo, hi);"
+        arguments = "real *restrict to, const real *restrict from, long lo, long hi"
+        return [f"static void {name}({arguments})\n{{\n(void)lo; (void)hi;", *task.copy.lines, "}"]
+
+    def _contraction(self, task: Compute, name: str) -> list[str]:
+        kernel, p = task.kernel, task.plan
+        assert kernel is not None and p is not None
+        node = kernel.nodes[0]
+        copies: dict[Tensor | None, Thing] = {c.operand: c for c in task.reads if isinstance(c, Detour)}
+        tables = {c.of: c for c in task.reads if isinstance(c, Table)}
+        table = "v" if p.v in tables else "s" if p.s in tables else ""
+        copies |= tables
+        v, s = (self.memory.pointer(copies.get(t, t)) for t in (p.v, p.s))
+        part = task.parts.size // -(-self.capacity // tiles.PART) if task.parts else 0
+        to = self.memory.pointer(task.parts) if task.parts else self._at(node)
+        lines, calls = [f"/* {node!r}: sums of products of {p.v!r} and {p.s!r} */"], []
         for number, nest in enumerate(p.nests):
             own = f"{name}_{number}" if len(p.nests) > 1 else name
-            lines += tiles.micro_kernel(own, nest, self.capacity, self.lanes)
-            panels = len(tiles.panels(nest.width, self.lanes))
-            shared = nest.rows[nest.shared(self.capacity)].bound if nest.rows else "1"
-            by_panel = is_divided and panels >= LEAST_PANELS
-            part = _part(shared, is_divided and not by_panel), _part(str(panels), by_panel)
-            calls.append(f"{own}({self._at(node)}, {places[0]}, {places[1]}, n, {part[0]}, {part[1]});")
-        self.calls.append((is_divided, "\n".join(calls)))
+            shared = None if part else _shared_axis(nest, task, self.capacity)
+            lines += tiles.micro_kernel(own, nest, self.capacity, self.lanes, shared, part, table)
+            panels = "first_panel, last_panel" if task.division.kind == "inner" else f"0, {len(tiles.panels(nest.width, self.lanes))}"
+            calls.append(f"{own}({to}, {v}, {s}, n, lo, hi, {panels});")
+        self.calls[task] = "\n".join(calls)
         return lines
 
-    def _sums_of_products(self, node: Tensor) -> loops.Written:
+    def _sums_of_products(self, node: Tensor, parts: loops.Parts) -> loops.Written:
         """A contraction whose result has no axis for vectors: each element a sum in lanes."""
         a, b = node.inputs
         over_a, over_b = node.attributes["axes"]
@@ -174,74 +233,133 @@ class _Writer:
             return f"{body.value(a, tuple(at_a))} * {body.value(b, tuple(at_b))}"
 
         over = tuple(range(node.rank, space.rank))
-        return loops.reduction(node, space, over, self._place, self.schedule.kept, self.names[node], product)
+        kept, to = self.schedule.kept, self.names[node]
+        return loops.reduction(node, space, over, self._place, kept, to, parts, product)
 
-    # ── a step, and many ──────────────────────────────────────────────────────────────────────────────────
-
-    def _call(self, call: str, outer: str | None, work: int) -> None:
-        """Calls a kernel over its outer loop, 0 to `outer`, which threads share out where the work is worth it."""
-        is_divided = outer is not None and work >= SMALL
-        part = _part(outer or "1", is_divided)
-        self.calls.append((is_divided, call.format(*part.split(", "))))
+    # ── a step ────────────────────────────────────────────────────────────────────────────────────────────
 
     def step(self) -> list[str]:
-        """One step: every kernel in order. Threads meet before and after those that they share."""
+        """One step: phase after phase, and in each what a thread does for its part."""
         lines = [
-            "\n/* One step: every kernel, in order. */",
-            "static void step(char *memory, long n, int thread, int threads)\n{",
-            "(void)memory; (void)n; (void)thread; (void)threads;",
-        ]
-        alone = False
-        for i, (is_divided, call) in enumerate(self.calls):
-            if alone and is_divided:
-                lines.append("}")
-            if i and (is_divided or not alone):
-                lines.append("barrier(threads);")
-            if not is_divided and not alone:
-                lines.append("if (thread == 0) {")
-            alone = not is_divided
-            lines.append(call)
-        return [*lines, *(["}"] if alone else []), "barrier(threads);", "}"]
-
-    def steps(self) -> list[str]:
-        """All steps of a call: gather the rows, take the settings, compute, hand out."""
-        rows = [x for x in self.program.inputs if _has_rows(x)]
-        others = [x for x in self.program.inputs if not _has_rows(x)]
-        layouts = self.memory.layouts
-        return [
-            "\n/* All steps of a call: gather the rows, take the settings, compute, hand out. */",
-            "static void steps(const job *j, int thread)\n{",
-            "char *memory = j->memory; const int threads = j->threads;",
-            "for (int64_t first = 0, at = 0; first < j->rows; first += j->batch, at++) {",
+            "\n/* One step. Between one barrier and the next, no thread reads what another one writes. */",
+            "static void step(const job *j, char *own, int64_t first, int64_t at, int thread)\n{",
+            "char *memory = j->memory; const int threads = j->threads; const long left = 0, right = 0;",
             "const long n = (long)(j->rows - first < j->batch ? j->rows - first : j->batch);",
             "const int64_t *order = j->order + first;",
-            "const long lo = n * thread / threads, hi = n * (thread + 1) / threads;",
-            "(void)order; (void)at; (void)lo; (void)hi;",
-            *(line for i, x in enumerate(rows) for line in transfer.gather(i, x, layouts[x], self._at(x))),
-            "if (thread == 0) {",
-            *(line for i, x in enumerate(others) for line in transfer.setting(i, x, layouts[x], self._at(x))),
-            "}\nbarrier(threads);\nstep(memory, n, thread, threads);\nif (thread == 0) {",
-            *(
-                line
-                for i, t in enumerate(self.program.outputs.values())
-                for line in transfer.output(i, t, layouts[t], self._at(t))
-            ),
-            "}\n}\n}\n",
+            "(void)memory; (void)own; (void)n; (void)order; (void)at; (void)thread; (void)threads;",
+            "(void)left; (void)right;",
         ]
+        for number, runs in enumerate(self.phases):
+            for run in runs:
+                lines += self._head_of(run)
+                for task in run.tasks:
+                    lines += [self.calls[task], *self.counters.lap(task)]
+                lines += ["}"] * (2 if run.block else 1)
+            lines += ["barrier(threads);", *self.counters.lap(number)]
+        return [*lines, "}"]
+
+    def steps(self) -> list[str]:
+        return [
+            "/* All steps of a call. */",
+            "static void steps(const job *j, int thread)",
+            "{",
+            "char *own = j->memory + SHARED + thread * (long)OWN;",
+            *self.counters.begin(),
+            "for (int64_t first = 0, at = 0; first < j->rows; first += j->batch, at++) step(j, own, first, at, thread);",
+            *self.counters.end(),
+            "}",
+        ]
+
+    def _head_of(self, run: Run) -> list[str]:
+        """From where to where a thread goes."""
+        division = run.tasks[0].division
+        if division.kind == "everyone":
+            return ["{ const long lo = 0, hi = 0; (void)lo; (void)hi;"]
+        if division.kind == "alone":
+            return ["if (thread == 0) { const long lo = 0, hi = 0; (void)lo; (void)hi;"]
+        if division.kind == "inner":
+            (_, width) = division.key
+            starts = [panel[0][0] for panel in tiles.panels(width, self.lanes)]  # type: ignore[arg-type]
+            bounds = ", ".join(map(str, [*starts, width]))
+            ends = [f"part({len(starts)}, 1, thread{more}, threads)" for more in ("", " + 1")]
+            head = [
+                f"{{ static const long start[] = {{ {bounds} }}; /* columns of panels of vectors */",
+                f"const long first_panel = {ends[0]}, last_panel = {ends[1]};",
+                "const long left = start[first_panel], right = start[last_panel]; (void)left; (void)right;",
+            ]
+            if not run.block:
+                return [*head, f"const long lo = 0, hi = {run.length}; (void)lo; (void)hi;"]
+            to = run.length
+            return [*head, f"for (long lo = 0, hi; lo < {to}; lo = hi) {{ hi = lo + {run.block} < {to} ? lo + {run.block} : {to};"]
+        length, unit_ = ("n", self.rows_together) if division.kind == "rows" else _length(run)
+        bounds = [f"part({length}, {unit_}, thread{more}, threads)" for more in ("", " + 1")]
+        if not run.block:
+            return [f"{{ const long lo = {bounds[0]}, hi = {bounds[1]}; (void)lo; (void)hi;"]
+        return [
+            f"{{ const long from = {bounds[0]}, to = {bounds[1]};",
+            f"for (long lo = from, hi; lo < to; lo = hi) {{ hi = lo + {run.block} < to ? lo + {run.block} : to;",
+        ]
+
+    def _parts(self, task: Task) -> loops.Parts:
+        """The axes of which a call of the task's function does a part."""
+        division, along = task.division, task.chosen.along
+        if division.kind == "inner" and division.axis is not None:
+            parts = {division.axis: ("left", "right")}
+            return parts if along is None else parts | {along: ("lo", "hi")}
+        return {division.axis: ("lo", "hi")} if division.axis is not None else {}
 
     def _place(self, t: Tensor) -> tuple[str, Layout]:
         return self.names[t], self.memory.layouts[t]
 
     def _at(self, t: Tensor) -> str:
-        return f"(({C_TYPE[t.dtype]} *)(memory + {self.memory.offsets[t]}))"
+        return self.memory.pointer(t)
 
 
-def _has_rows(x: Tensor) -> bool:
-    """Whether an input is rows of a data set rather than a setting."""
-    first: Dim | None = x.shape[0] if x.shape else None
-    return first is BATCH
+def _runs(phase: list[Task]) -> list[Run]:
+    """What is computed by everyone, then what is divided, alike together, then what thread 0 does alone."""
+    order = {"everyone": 0, "rows": 1, "outer": 1, "inner": 1, "alone": 2}
+    groups: dict[tuple[object, ...], Run] = {}
+    for task in phase:
+        groups.setdefault((task.division.kind, *task.division.key), Run([])).tasks.append(task)
+    runs = [part for run in groups.values() for part in _alike(run)]
+    return sorted(runs, key=lambda run: order[run.tasks[0].division.kind])
 
 
-def _part(length: str, is_divided: bool) -> str:
-    """From where to where a thread goes: its part of `length`, or all of it."""
-    return f"{length} * thread / threads, {length} * (thread + 1) / threads" if is_divided else f"0, {length}"
+def _alike(run: Run) -> list[Run]:
+    """A run, divided where threads share columns: what can be done block by block along the rows goes together."""
+    if run.tasks[0].division.kind != "inner":
+        return [run]
+    out: list[Run] = []
+    for task in run.tasks:
+        assert isinstance(task, Compute) and task.kernel is not None
+        along = task.chosen.along
+        length = 0 if along is None else task.kernel.nodes[0].shape[along]
+        assert isinstance(length, int)
+        here = {thing: other.chosen.along for other in (out[-1].tasks if out else []) for thing in other.writes}
+        in_step = all(task.chosen.reads_along.get(thing) == here[thing] for thing in task.reads if thing in here)
+        if not out or out[-1].length != length or not in_step:
+            out.append(Run([], length))
+        out[-1].tasks.append(task)
+    return out
+
+
+def _shared_axis(nest: tiles.Nest, task: Task, capacity: int) -> int | None:
+    """Which of a nest's rows a call does a part of."""
+    if task.division.kind == "rows":
+        return next(i for i, axis in enumerate(nest.rows) if axis.length is None)
+    if task.division.kind == "inner" and task.chosen.along is not None:
+        return 0
+    return nest.shared(capacity) if task.division.kind == "outer" else None
+
+
+def _length(run: Run) -> tuple[int, int]:
+    """The length that threads share out, and the unit in which they do."""
+    task = run.tasks[0]
+    assert isinstance(task, Compute)
+    length = task.division.key[1]
+    if not isinstance(length, int):
+        assert task.plan is not None
+        nest = task.plan.nests[0]
+        length = nest.rows[nest.shared(0)].length
+    assert isinstance(length, int)
+    return length, 8 if length >= 64 else 1

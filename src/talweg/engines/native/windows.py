@@ -17,10 +17,8 @@ def window_kernel(node: Tensor, place: Place, kept: set[Tensor], stored: str) ->
     for pointer, _ in (at[t] for t in node.inputs):
         body.used[pointer] = next(t for t in node.inputs if at[t][0] == pointer)
     if node.op.name == "max_pool2d_gradient":
-        return Written(body, _pool_gradient(node, at, stored), "n", node.shape)
-    is_sum_over_rows = node.op.name == "conv2d_kernel_gradient"
-    lines = _convolution(node, at, stored)
-    return Written(body, lines, None if is_sum_over_rows else "n", node.shape)
+        return Written(body, _pool_gradient(node, at, stored))
+    return Written(body, _convolution(node, at, stored))
 
 
 Places = dict[Tensor, tuple[str, Layout]]

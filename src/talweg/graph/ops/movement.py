@@ -261,27 +261,48 @@ def _take_dtype(x: Tensor, indices: Tensor, **_: Any) -> DType:
     return x.dtype
 
 
+def _row_numbers(indices: Array, rows: int, paired: int) -> Array:
+    """The indices, moved into 0..rows - 1 and counted from the first row of all, along the `paired` axes in one."""
+    pairs = indices.shape[:paired]
+    first = np.arange(math.prod(pairs)).reshape(*pairs, *[1] * (indices.ndim - paired)) * rows
+    return np.clip(indices, 0, rows - 1) + first
+
+
+def _take_meaning(x: Array, indices: Array, paired: int) -> Array:
+    rows = x.shape[paired]
+    return np.take(x.reshape(-1, *x.shape[paired + 1 :]), _row_numbers(indices, rows, paired), axis=0)
+
+
+def _take_shape(x: Tensor, indices: Tensor, paired: int) -> Shape:
+    if x.rank <= paired or x.shape[:paired] != indices.shape[:paired] or x.shape[paired] is BATCH:
+        raise ShapeError(
+            f"{list(x.shape)} has no rows to take by {list(indices.shape)}: {paired} axes in common, then the rows"
+        )
+    return (*indices.shape, *x.shape[paired + 1 :])
+
+
 _take = operation(
     "take",
     "movement",
     r"x_{i}",
-    meaning=lambda x, indices: np.take(x, indices, axis=0, mode="clip"),
-    shape=lambda x, indices: (*indices.shape, *x.shape[1:]),
+    _take_meaning,
+    shape=_take_shape,
     dtype=_take_dtype,
-    gradient=lambda g, y, x, indices: [_scatter_add(g, indices, rows=x.shape[0]), None],
+    gradient=lambda g, y, x, indices, paired: [_scatter_add(g, indices, rows=x.shape[paired], paired=paired), None],
 )
 
 
-def _scatter_meaning(x: Array, indices: Array, rows: int) -> Array:
-    out = np.zeros((rows, *x.shape[indices.ndim :]), x.dtype)
-    np.add.at(out, np.clip(indices, 0, rows - 1), x)
-    return out
+def _scatter_meaning(x: Array, indices: Array, rows: int, paired: int) -> Array:
+    pairs, rest = indices.shape[:paired], x.shape[indices.ndim :]
+    out = np.zeros((math.prod(pairs) * rows, *rest), x.dtype)
+    np.add.at(out, _row_numbers(indices, rows, paired), x)
+    return out.reshape(*pairs, rows, *rest)
 
 
-def _scatter_shape(x: Tensor, indices: Tensor, rows: int) -> Shape:
+def _scatter_shape(x: Tensor, indices: Tensor, rows: int, paired: int) -> Shape:
     if x.shape[: indices.rank] != indices.shape:
         raise ShapeError(f"values {list(x.shape)} must begin with the shape of the indices {list(indices.shape)}")
-    return (rows, *x.shape[indices.rank :])
+    return (*indices.shape[:paired], rows, *x.shape[indices.rank :])
 
 
 _scatter_add: Operation = operation(
@@ -291,14 +312,18 @@ _scatter_add: Operation = operation(
     _scatter_meaning,
     shape=_scatter_shape,
     dtype=_take_dtype,
-    gradient=lambda g, y, x, indices, rows: [_take(g, indices), None],
+    gradient=lambda g, y, x, indices, rows, paired: [_take(g, indices, paired=paired), None],
     reason="The gradient of take; as a product with one-hot rows it would cost rows times more.",
 )
 
 
-def take(x: Tensor, indices: Tensor) -> Tensor:
-    """Rows of `x` by number: shape ``(*indices.shape, *x.shape[1:])``. Numbers outside are moved to the nearest row."""
-    return _take(x, indices)
+def take(x: Tensor, indices: Tensor, paired: int = 0) -> Tensor:
+    """Rows of `x` by number: shape ``(*indices.shape, *x.shape[1:])``. Numbers outside are moved to the nearest row.
+
+    paired: so many axes come first in both and go together. With 1, each example takes rows of its own: for x
+    (batch, rows, ...) and indices (batch, k), y[n, j] = x[n, indices[n, j]].
+    """
+    return _take(x, indices, paired=paired)
 
 
 def expand_dims(x: Tensor, axis: int) -> Tensor:

@@ -286,6 +286,31 @@ def conv2d(
     return _conv2d(_padded(x, size, padding, 0.0, steps, apart), kernel, strides=steps, dilation=apart, groups=groups)
 
 
+def conv2d_transpose(
+    x: Tensor,
+    kernel: Tensor,
+    strides: int | Sequence[int] = 1,
+    cropping: Sequence[Pair] = ((0, 0), (0, 0)),
+    dilation: int | Sequence[int] = 1,
+) -> Tensor:
+    r"""$y_{npqo} = \sum_{i,j,c} x_{nijc} \, k_{uvoc}$ where $p = is + ud$ and $q = js + vd$: `conv2d` backwards.
+
+    Each number of x is spread over a window of y. x: (batch, rows, columns, inputs). kernel: (height, width, outputs,
+    inputs). y is (rows - 1) · stride + reach of the window high, less `cropping`, ((top, bottom), (left, right)); a
+    number below 0 adds zeros instead.
+    """
+    steps, apart = pair(strides, "strides"), pair(dilation, "dilation")
+    size, _, _ = _kernel(kernel, 1)
+    rows, columns, _ = _picture(x)
+    reach = _reach(size, apart)
+    whole = (rows - 1) * steps[0] + reach[0], (columns - 1) * steps[1] + reach[1]
+    y = _conv2d_input_gradient(x, kernel, strides=steps, dilation=apart, groups=1, shape=whole)
+    added = [(max(-before, 0), max(-after, 0)) for before, after in cropping]
+    y = pad(y, [(0, 0), *added, (0, 0)]) if any(map(any, added)) else y
+    kept = [(max(a, 0), n - max(b, 0)) for (a, b), n in zip(cropping, _picture(y), strict=False)]
+    return part_of(y, [None, *kept, None])
+
+
 def max_pool2d(
     x: Tensor, size: int | Sequence[int] = 2, strides: int | Sequence[int] | None = None, padding: Padding = "valid"
 ) -> Tensor:

@@ -8,80 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from types import SimpleNamespace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 
 from talweg import graph as g
-from talweg.errors import ShapeError, UsageError
+from talweg.errors import GraphError, ShapeError, UsageError
 from talweg.graph import Array, Shape, Tensor
 from talweg.graph.random import RandomStream
-from talweg.nn import initializers
+from talweg.nn.layers import symbolic
+from talweg.nn.layers.symbolic import Call, Structure
+from talweg.nn.layers.variable import Parameter, Variable, set_weights
 from talweg.registry import Described, Registry, setting, snake_case
 
 LAYERS: Registry[type[Layer]] = Registry("layer")
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """What a layer declares: a name, a shape, how it begins, what is added to the loss, whether training changes it."""
-
-    name: str
-    shape: tuple[int, ...]
-    initializer: Any = "glorot_uniform"
-    regularizer: Any = None
-    trainable: bool = True
-
-
-class Live(Protocol):
-    """A running session, as far as a variable knows it."""
-
-    def states(self, names: Iterable[str] | None = None) -> dict[str, Array]: ...
-
-    def load(self, states: dict[str, Array]) -> None: ...
-
-
-class Variable:
-    """A named array that belongs to a layer. While a model trains, its value is the running session's."""
-
-    def __init__(self, name: str, declared: Parameter, value: Array) -> None:
-        self.name, self.declared, self._value = name, declared, value
-        self.live: Live | None = None
-
-    @property
-    def value(self) -> Array:
-        if self.live is not None:
-            self._value = self.live.states([self.name])[self.name]
-        return self._value
-
-    @value.setter
-    def value(self, new: Any) -> None:
-        array = np.array(new, self._value.dtype)
-        if array.shape != self._value.shape:
-            raise ShapeError(f"{self.name} has shape {list(self._value.shape)}; got {list(array.shape)}")
-        self._value = array
-        if self.live is not None:
-            self.live.load({self.name: array})
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.declared.shape
-
-    def numpy(self) -> Array:
-        return self.value.copy()
-
-    def cast(self, precision: str) -> None:
-        """From now on the value is held in float32 or float64."""
-        self._value = self.value.astype(precision, copy=False)
-
-    def assign(self, new: Any) -> None:
-        self.value = new
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return np.array(self.value, dtype)
-
-    def __repr__(self) -> str:
-        return f"<Variable {self.name} {list(self.shape)}>"
 
 
 @dataclass
@@ -91,6 +31,7 @@ class Context:
     training  whether this is the training program
     updates   new values of a layer's own states, such as moving averages: `update` fills it
     losses    penalties on activations: added to the loss
+    prefix    the names of the models around the layer at hand
     """
 
     training: bool
@@ -99,7 +40,15 @@ class Context:
     updates: dict[Tensor, Tensor] = field(default_factory=dict)
     losses: list[Tensor] = field(default_factory=list)
     layer: str = ""
+    prefix: str = ""
+    met: dict[str, int] = field(default_factory=dict)
     streams: Iterator[int] = field(default_factory=lambda: iter(range(2, 1 << 16, 2)))
+
+    def enter(self, title: str) -> None:
+        """Says which layer writes now; at its second place it is called ``dense:2``."""
+        path = self.prefix + title
+        self.met[path] = times = self.met.get(path, 0) + 1
+        self.layer = path if times == 1 else f"{path}:{times}"
 
     def name(self, tensor: Tensor, label: str) -> Tensor:
         """`tensor` under the name ``layer/label``, by which the reference engine shows its value."""
@@ -138,6 +87,12 @@ class Layer(Described):
 
     registry: ClassVar[Registry[Any]] = LAYERS
     assignable: ClassVar[frozenset[str]] = frozenset({"trainable"})
+    takes_several: ClassVar[bool] = False  # whether `call` may be given a list of tensors
+    dtypes: ClassVar[tuple[str | None, ...]] = (None, "float32", "float64")
+    # What happens to a layer is no part of its description, so these are no fields; each layer has its own.
+    calls: ClassVar[list[Call]]  # its uses, in the order in which they were made
+    was_named: ClassVar[bool]  # by a model, not by the user
+    _variables: ClassVar[dict[str, Variable]]
 
     _: KW_ONLY
     name: str | None = None
@@ -147,84 +102,127 @@ class Layer(Described):
     input_dim: int | None = None
 
     def __init_subclass__(cls) -> None:
-        LAYERS.register(cls.__name__, cls, snake_case(cls.__name__))
+        if not cls.__name__.startswith("_"):
+            LAYERS.register(cls.__name__, cls, snake_case(cls.__name__))
 
     def __post_init__(self) -> None:
         if self.input_dim is not None and self.input_shape is None:
             self.input_shape, self.input_dim = (self.input_dim,), None
-        if self.dtype not in (None, "float32", "float64"):
+        if self.dtype not in self.dtypes:
             raise UsageError(
                 f"{type(self).__name__}: a layer computes in the model's precision, compile(..., precision='float64') "
                 f"or float32; got dtype={self.dtype!r}"
             )
         super().__post_init__()
         object.__setattr__(self, "_variables", {})
+        object.__setattr__(self, "calls", [])
+        object.__setattr__(self, "was_named", self.name is None)
 
     # ── what a layer writes ───────────────────────────────────────────────────────────────────────────────
 
-    def parameters(self, input_shape: tuple[int, ...]) -> Iterable[Parameter]:
-        """What the layer learns, given the shape of one example."""
+    def parameters(self, input_shape: Any) -> Iterable[Parameter]:
+        """What the layer learns, given the shape of one example; a list of shapes where it takes several inputs."""
         return ()
 
-    def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
+    def call(self, x: Any, p: Any, context: Context) -> Any:
         """The formula. x: (batch, *input_shape). p: the parameters as tensors, by name."""
         raise UsageError(f"{type(self).__name__} must define call(x, p, context)")
 
-    def __call__(self, *inputs: Any, **options: Any) -> Any:
-        raise UsageError(
-            f"{type(self).__name__} cannot be called: layers are put one after another, Sequential([Input((784,)), "
-            "Dense(10)]). A built layer is computed by a model, Sequential([layer]).predict(x)."
-        )
+    def __call__(self, inputs: Structure, training: bool | None = None, mask: None = None) -> Any:
+        """The placeholder of what the layer answers, for the placeholder that an `Input` or another layer gave.
+
+        training=False fixes the mode of this use: batch normalization then takes its moving statistics, also while the
+        model trains. `mask` may only be None. Raises `ShapeError`, naming the layer, where it cannot take the input.
+
+        >>> from talweg.nn.layers import Dense, Input
+        >>> Dense(10)(Input((784,))).shape
+        (None, 10)
+        """
+        if mask is not None:
+            raise UsageError(f"{self.title}: masks are not available")
+        if not self.takes_several and isinstance(inputs, (list, tuple)):
+            if len(inputs) != 1:
+                raise UsageError(
+                    f"layer {self.title!r} takes one input; got {len(inputs)}. Put a merging layer before it"
+                )
+            inputs = inputs[0]
+        return symbolic.call(self, inputs, training, Context(training=False))
 
     # ── what a model does with it ─────────────────────────────────────────────────────────────────────────
 
+    @property
+    def title(self) -> str:
+        """The name, or while there is none the class's."""
+        return self.name or type(self).__name__
+
     def named(self, name: str) -> None:
-        """Gives a layer without a name one; a model does this when the layer joins it."""
+        """Gives a layer that the user did not name a name; a model does this when the layer joins it."""
         object.__setattr__(self, "name", name)
 
-    def build(self, input_shape: tuple[int, ...], random: RandomStream, precision: str = "float32") -> None:
-        """Makes the variables for examples of `input_shape`. A built layer keeps those that it has."""
+    def declare(self, input_shape: Any) -> bool:
+        """Makes the variables for examples of `input_shape`, without values; answers whether it made any.
+
+        A layer keeps those that it has. Raises `ShapeError` where other shapes are needed.
+        """
         declared = list(self.parameters(input_shape))
-        variables = self._cells()
-        if variables:
-            for p in declared:
-                if variables[p.name].shape != p.shape:
-                    raise ShapeError(
-                        f"layer {self.name!r} was built with {p.name} of shape {list(variables[p.name].shape)} and "
-                        f"cannot take examples of shape {list(input_shape)}, which need {list(p.shape)}. "
-                        "Make another: dataclasses.replace(layer)."
-                    )
-            return
+        if not self._variables:
+            self._variables.update({p.name: Variable(self, p) for p in declared})
+            return bool(declared)
         for p in declared:
-            value = initializers.get(p.initializer)(p.shape, random)
-            variables[p.name] = Variable(f"{self.name}/{p.name}", p, np.array(value, precision))
+            if self._variables[p.name].shape != p.shape:
+                raise ShapeError(
+                    f"layer {self.name!r} was built with {p.name} of shape {list(self._variables[p.name].shape)} and "
+                    f"cannot take examples of shape {list(input_shape)}, which need {list(p.shape)}. "
+                    "Make another: dataclasses.replace(layer)."
+                )
+        return False
+
+    def build(self, input_shape: Any, random: RandomStream, precision: str = "float32") -> None:
+        """Makes the variables for examples of `input_shape`, with first values drawn from `random`."""
+        self.declare(input_shape)
+        for v in self.variables:
+            v.begin(random, precision)
 
     def forget(self) -> None:
-        """Takes back `build`: a model does this where the layers after it do not fit."""
-        self._cells().clear()
+        """Takes back `declare` and `build`: a model does this where the layers after it do not fit."""
+        self._variables.clear()
 
-    def restore(self, input_shape: tuple[int, ...], values: Mapping[str, Array]) -> None:
-        """Makes the variables with given values, by their full names, rather than fresh ones, for a loaded model."""
-        for p in self.parameters(input_shape):
-            name = f"{self.name}/{p.name}"
-            self._cells()[p.name] = Variable(name, p, values[name])
+    def own_states(self) -> dict[Variable, Tensor]:
+        """A symbolic state for each variable."""
+        return {v: g.state_tensor(v.name, v.shape) for v in self.variables}
 
-    def write(self, x: Tensor, states: dict[str, Tensor], context: Context) -> Tensor:
+    def write(self, x: Any, states: Mapping[Variable, Tensor], context: Context) -> Any:
         """The layer's output as a tensor: `call`, with the layer's variables found among `states`."""
-        own = SimpleNamespace(**{k: states[v.name] for k, v in self._cells().items()})
-        context.layer = self.name or type(self).__name__
-        return context.name(self.call(x, own, context), "output")
+        own = SimpleNamespace(**{k: states[v] for k, v in self._variables.items()})
+        context.enter(self.title)
+        try:
+            return symbolic.mapped(lambda y: context.name(y, "output"), self.call(x, own, context))
+        except (ShapeError, GraphError) as error:
+            named = f"layer {self.title!r}"
+            given = " and ".join(str(list(t.shape[1:])) for t in symbolic.flat(x))
+            raise ShapeError(str(error) if named in str(error) else f"{named}, given {given}: {error}") from None
 
     # ── what a user asks ──────────────────────────────────────────────────────────────────────────────────
 
-    def _cells(self) -> dict[str, Variable]:
-        cells: dict[str, Variable] = self._variables  # type: ignore[attr-defined]
-        return cells
+    @property
+    def input(self) -> Any:
+        """The placeholder that the layer was called on, first where there were several."""
+        return self._first_call().inputs
+
+    @property
+    def output(self) -> Any:
+        """The placeholder that the layer answered: ``Model(model.input, layer.output)`` shows what it computes."""
+        return self._first_call().outputs
+
+    def _first_call(self) -> Call:
+        if not self.calls:
+            raise UsageError(f"layer {self.title!r} was not called yet, so it has no input and no output")
+        return self.calls[0]
 
     @property
     def variables(self) -> list[Variable]:
-        """The layer's variables, in the order of declaration; empty before it was built."""
-        return list(self._cells().values())
+        """The layer's variables, in the order of declaration; empty before it was built or called."""
+        return list(self._variables.values())
 
     weights = variables
 
@@ -235,7 +233,7 @@ class Layer(Described):
     @property
     def built(self) -> bool:
         try:
-            return bool(self._cells()) or not list(self.parameters((1,)))
+            return bool(self._variables) or not list(self.parameters((1,)))
         except ShapeError:  # it learns, and from examples with more axes
             return False
 
@@ -258,17 +256,6 @@ class Layer(Described):
         8256
         """
         return sum(int(np.prod(v.shape)) for v in self.variables)
-
-
-def set_weights(variables: Sequence[Variable], weights: Sequence[Any], owner: str) -> None:
-    """Gives each of `variables` its value; nothing changes unless all fit."""
-    if len(weights) != len(variables):
-        raise ShapeError(f"{owner} has {len(variables)} weight arrays; got {len(weights)}")
-    for v, w in zip(variables, weights, strict=True):
-        if np.shape(w) != v.shape:
-            raise ShapeError(f"{owner}: {v.name} has shape {list(v.shape)}; got {list(np.shape(w))}")
-    for v, w in zip(variables, weights, strict=True):
-        v.value = w
 
 
 def as_shape(shape: Any) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from talweg import graph as g
 from talweg.errors import ShapeError, UsageError
 from talweg.graph import Tensor
 from talweg.graph.ops.window import pair
-from talweg.nn import activations, initializers, regularizers
+from talweg.nn import activations, constraints, initializers, regularizers
 from talweg.nn.layers.base import Context, Layer, Parameter
 from talweg.registry import setting
 
@@ -72,6 +72,8 @@ class Conv2D(Layer):
     kernel_regularizer: Any = setting(regularizers.get, None)
     bias_regularizer: Any = setting(regularizers.get, None)
     activity_regularizer: Any = setting(regularizers.get, None)
+    kernel_constraint: Any = setting(constraints.get, None)
+    bias_constraint: Any = setting(constraints.get, None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,9 +90,12 @@ class Conv2D(Layer):
                 f"layer {self.name!r}: groups must divide the channels; got {channels} channels, {self.groups} groups"
             )
         shape = (*self.kernel_size, channels // self.groups, self.filters)
-        yield Parameter("kernel", shape, self.kernel_initializer, self.kernel_regularizer)
+        yield Parameter(
+            "kernel", shape, self.kernel_initializer, self.kernel_regularizer, constraint=self.kernel_constraint
+        )
         if self.use_bias:
-            yield Parameter("bias", (self.filters,), self.bias_initializer, self.bias_regularizer)
+            bias = (self.filters,)
+            yield Parameter("bias", bias, self.bias_initializer, self.bias_regularizer, constraint=self.bias_constraint)
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
         z = g.conv2d(x, p.kernel, self.strides, self.padding, self.dilation_rate, self.groups)

@@ -13,22 +13,8 @@ from talweg import graph as g
 from talweg.errors import ShapeError, UsageError
 from talweg.graph import Tensor
 from talweg.nn import activations, initializers
-from talweg.nn.layers.base import Context, Layer, Parameter, as_shape
+from talweg.nn.layers.base import Context, Layer, Parameter
 from talweg.registry import setting
-
-
-@dataclass(eq=False, repr=False)
-class Input(Layer):
-    """The shape of one example, and nothing else: ``Input((28, 28))`` as the first of a model."""
-
-    shape: Any = setting(as_shape)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "input_shape", self.shape)
-
-    def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
-        return x
 
 
 @dataclass(eq=False, repr=False)

@@ -9,7 +9,7 @@ from typing import Any
 from talweg import graph as g
 from talweg.errors import ShapeError, UsageError
 from talweg.graph import Tensor
-from talweg.nn import activations, initializers, regularizers
+from talweg.nn import activations, constraints, initializers, regularizers
 from talweg.nn.layers.base import Context, Layer, Parameter
 from talweg.registry import setting
 
@@ -29,6 +29,8 @@ class Dense(Layer):
     kernel_regularizer: Any = setting(regularizers.get, None)
     bias_regularizer: Any = setting(regularizers.get, None)
     activity_regularizer: Any = setting(regularizers.get, None)
+    kernel_constraint: Any = setting(constraints.get, None)
+    bias_constraint: Any = setting(constraints.get, None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -38,9 +40,12 @@ class Dense(Layer):
     def parameters(self, input_shape: tuple[int, ...]) -> Iterable[Parameter]:
         if not input_shape:
             raise ShapeError(f"layer {self.name!r}: Dense needs examples with at least one axis; got single numbers")
-        yield Parameter("kernel", (input_shape[-1], self.units), self.kernel_initializer, self.kernel_regularizer)
+        shape, bias = (input_shape[-1], self.units), (self.units,)
+        yield Parameter(
+            "kernel", shape, self.kernel_initializer, self.kernel_regularizer, constraint=self.kernel_constraint
+        )
         if self.use_bias:
-            yield Parameter("bias", (self.units,), self.bias_initializer, self.bias_regularizer)
+            yield Parameter("bias", bias, self.bias_initializer, self.bias_regularizer, constraint=self.bias_constraint)
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
         z = context.name(x @ p.kernel + p.bias if self.use_bias else x @ p.kernel, "preactivation")

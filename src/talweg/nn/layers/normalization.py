@@ -9,7 +9,7 @@ from typing import Any
 from talweg import graph as g
 from talweg.errors import ShapeError, UsageError
 from talweg.graph import Tensor
-from talweg.nn import initializers, regularizers
+from talweg.nn import constraints, initializers, regularizers
 from talweg.nn.layers.base import Context, Layer, Parameter
 from talweg.registry import setting
 
@@ -37,6 +37,8 @@ class BatchNormalization(Layer):
     moving_variance_initializer: Any = setting(initializers.get, "ones")
     beta_regularizer: Any = setting(regularizers.get, None)
     gamma_regularizer: Any = setting(regularizers.get, None)
+    beta_constraint: Any = setting(constraints.get, None)
+    gamma_constraint: Any = setting(constraints.get, None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -53,9 +55,13 @@ class BatchNormalization(Layer):
     def parameters(self, input_shape: tuple[int, ...]) -> Iterable[Parameter]:
         channels = (input_shape[self._channels(len(input_shape) + 1) - 1],)
         if self.scale:
-            yield Parameter("gamma", channels, self.gamma_initializer, self.gamma_regularizer)
+            yield Parameter(
+                "gamma", channels, self.gamma_initializer, self.gamma_regularizer, constraint=self.gamma_constraint
+            )
         if self.center:
-            yield Parameter("beta", channels, self.beta_initializer, self.beta_regularizer)
+            yield Parameter(
+                "beta", channels, self.beta_initializer, self.beta_regularizer, constraint=self.beta_constraint
+            )
         yield Parameter("moving_mean", channels, self.moving_mean_initializer, trainable=False)
         yield Parameter("moving_variance", channels, self.moving_variance_initializer, trainable=False)
 

@@ -94,6 +94,9 @@ class Callback:
     def on_predict_end(self, logs: Logs | None = None) -> None:
         """After a prediction."""
 
+    def on_compile_begin(self, logs: Logs | None = None) -> None:
+        """Before a wait for the compiler, where the native engine meets a program that is new to it. Talweg's own."""
+
     def on_progress(self, done: int, steps: int, logs: Logs | None = None) -> None:
         """About twenty times a second in an epoch: `done` of `steps` batches are over. Talweg's own; costs nothing."""
 

@@ -88,10 +88,8 @@ class Monitor(Watcher):
     def _direction_of_metric(self) -> str:
         """For a metric under a name of its own: by its class."""
         compiled = getattr(self.model, "_compiled", None)
-        for metric in compiled.metrics if compiled is not None else ():
-            if getattr(metric, "label", None) == self.monitor.removeprefix("val_") and (
-                found := direction(snake_case(type(metric).__name__))
-            ):
+        for label, _, metric, _ in compiled.asked() if compiled is not None else ():
+            if label == self.monitor.removeprefix("val_") and (found := direction(snake_case(type(metric).__name__))):
                 return found
         raise UsageError(
             f"{type(self).__name__}: whether {self.monitor!r} is better large or small cannot be told from its name; "

@@ -88,7 +88,7 @@ class TensorBoard(Callback):
             logs["steps_per_second"] = (self.model.iterations - self._steps_before) / seconds
         weights = {}
         if self.histogram_freq and epoch % self.histogram_freq == 0:
-            weights = {f"{v.name}/histogram": v.value for v in self.model.variables}
+            weights = {f"{name}/histogram": v.value for name, v in self.model.named_variables.items()}
         training = {k: v for k, v in logs.items() if not k.startswith("val_")}
         self._file("train").write(epoch, numbers(training, "epoch_"), weights)
         if validation := {k.removeprefix("val_"): v for k, v in logs.items() if k.startswith("val_")}:

@@ -1,0 +1,256 @@
+"""The tasks of a step, and how each can be divided between threads: kernels, copies, what is brought and handed out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from talweg.engines.native import contraction, loops, tiles
+from talweg.engines.native.division import ALONE, EVERYONE, Division, followed, summed
+from talweg.engines.native.layout import SLACK, Layout
+from talweg.engines.native.memory import Detour, Table
+from talweg.engines.native.phases import Choice, Task, Thing
+from talweg.engines.native.schedule import CONTRACTIONS, Kernel, Schedule
+from talweg.graph import BATCH, Shape, Tensor
+
+SMALL = 16384  # multiplications or elements visited, from which on a kernel is worth dividing between threads
+TINY = 1024  # up to which each thread had better compute it itself than wait for another
+SHARED_OUT = 1 << 15  # multiplications or elements visited, from which on threads share out the rows that a sum goes over
+LARGEST = 1 << 22  # bytes that the parts of such a sum may take
+TURNED = 1 << 15  # numbers that each thread had better rearrange itself than wait for another
+OWNED = 1 << 17  # bytes of a kernel, from which on a thread should read the columns of it that it updates itself
+
+
+@dataclass(eq=False)
+class Bring(Task):
+    """Brings an input: rows of a data set, or a setting. number: which of the data sets, or of the settings."""
+
+    number: int = 0
+
+
+@dataclass(eq=False)
+class HandOut(Task):
+    """Hands an output to the caller."""
+
+    number: int = 0
+
+
+@dataclass(eq=False)
+class Store(Task):
+    """Moves the new value of a state to where the state is kept."""
+
+
+@dataclass(eq=False)
+class Rearrange(Task):
+    """Copies an operand of a contraction, so that vectors of it lie side by side."""
+
+    copy: contraction.Copy | None = None
+    source: Tensor | None = None
+
+
+@dataclass(eq=False)
+class Compute(Task):
+    """Runs a kernel. plan: of a contraction's; work: its multiplications, or the elements that it visits.
+
+    parts: where parts of the batch are summed each on its own, what takes these sums.
+    """
+
+    kernel: Kernel | None = None
+    plan: contraction.Plan | None = None
+    work: int = 0
+    parts: Detour | None = None
+
+
+@dataclass(eq=False)
+class Combine(Compute):
+    """Adds up what the parts of the batch contribute."""
+
+
+def tasks(s: Schedule, capacity: int, threads: int, lanes: int) -> list[Task]:
+    """Everything that a step does, in an order in which one thread could do it."""
+    program = s.program
+    plans = {
+        k.nodes[0]: plan for k in s.kernels if k.is_contraction if (plan := contraction.plan(k.nodes[0], capacity))
+    }
+    rows = [x for x in program.inputs if has_rows(x)]
+    tables = {x: Table(x) for x in rows if _can_stay(x, s, plans, lanes)}
+    settings = [x for x in program.inputs if not has_rows(x)]
+    out: list[Task] = []
+    for i, x in enumerate(rows):
+        choice = Choice(EVERYONE, {}) if x in tables else _divided(_rows(0), {})
+        out.append(Bring(f"rows of {x.name}", (tables.get(x, x),), [choice], number=i))
+    for i, x in enumerate(settings):
+        is_tiny = _count(x.shape, capacity) <= TINY
+        out.append(Bring(x.name or "a setting", (x,), [Choice(EVERYONE if is_tiny else ALONE, {})], number=i))
+    for kernel in s.kernels:
+        out += _kernel_tasks(kernel, s, plans.get(kernel.nodes[0]), tables, capacity, threads, lanes)
+    for state, value in program.updates.items():
+        if s.in_place.get(value) is not state:
+            out.append(Store(f"store {state.name}", (), [Choice(ALONE, {value: None})], (state,)))
+    for i, (name, t) in enumerate(program.outputs.items()):
+        choice = _divided(_rows(0), {t: 0}) if has_rows(t) else Choice(ALONE, {t: None})
+        out.append(HandOut(f"hand out {name}", (), [choice], number=i))
+    return out
+
+
+def has_rows(x: Tensor) -> bool:
+    """Whether an input or output is rows of a data set."""
+    return bool(x.shape) and x.shape[0] is BATCH
+
+
+def _can_stay(x: Tensor, s: Schedule, plans: dict[Tensor, contraction.Plan], lanes: int) -> bool:
+    """Whether rows of a data set can be read where they are: by contractions only, which find whole vectors there."""
+    if x.dtype != "float" or x.rank < 2 or not Layout(x.shape[1:], x.dtype, 1).is_dense:
+        return False
+    readers = [k for k in s.kernels if x in k.reads]
+    for plan in (plans.get(k.nodes[0]) for k in readers):
+        if plan is None or plan.v is plan.s or any(
+            operand is x and copy for operand, copy in ((plan.v, plan.copy_v), (plan.s, plan.copy_s))
+        ):
+            return False
+        if plan.v is x and any(nest.width % lanes for nest in plan.nests):
+            return False
+    return bool(readers) and all(x in k.nodes[0].inputs for k in readers)
+
+
+def _rows(axis: int) -> Division:
+    return Division("rows", ("rows",), axis)
+
+
+def _divided(division: Division, reads: dict[Thing, int | None]) -> Choice:
+    """A choice whose blocks are along the axis that is divided."""
+    return Choice(division, reads, division.axis, reads)
+
+
+def _kernel_tasks(
+    kernel: Kernel,
+    s: Schedule,
+    plan: contraction.Plan | None,
+    tables: dict[Tensor, Table],
+    capacity: int,
+    threads: int,
+    lanes: int,
+) -> list[Task]:
+    """The task of a kernel, after those of the copies that it reads in place of its operands."""
+    node = kernel.nodes[0]
+    out: list[Task] = []
+    instead: dict[Tensor, Thing] = dict(tables)
+    for operand, copy in ((plan.v, plan.copy_v), (plan.s, plan.copy_s)) if plan else ():
+        if copy is None:
+            continue
+        room = contraction.scratch_room(copy)
+        instead[operand] = thing = Detour(node, operand, room, room // capacity if copy.is_batched else 0)
+        choice = Choice(EVERYONE if room <= TURNED else ALONE, {operand: None})
+        if copy.is_batched:
+            choice = _divided(_rows(0), {operand: 0})
+        out.append(Rearrange(f"{kernel.name}, an operand", (thing,), [choice], copy=copy, source=operand))
+    overwrites = tuple(s.in_place[n] for n in kernel.nodes if n in s.in_place)
+    work = plan.work(capacity) if plan else _visits(node, capacity)
+    if parts := _parts(kernel, plan, work, capacity):
+        reads = {instead.get(x, x): a for x, a in summed(kernel, s.kept).items()}
+        choice = _divided(_rows(0), reads)
+        out.append(Compute(kernel.name, (parts,), [choice], kernel=kernel, plan=plan, work=work, parts=parts))
+        choices = [_divided(d, {parts: None}) for d in _divisions(kernel, None, _count(node.shape, capacity), s, capacity, threads, lanes)]
+        total = _count(node.shape, capacity)
+        out.append(Combine(f"{kernel.name}, sum", (node,), choices, kernel=kernel, work=total, parts=parts))
+        return out
+    choices = []
+    for d in _divisions(kernel, plan, work, s, capacity, threads, lanes):
+        along = _other_axis(node, d, plan) if d.kind == "inner" else d.axis
+        ways = [{instead.get(x, x): a for x, a in followed(kernel, axis, s.kept).items()} for axis in (d.axis, along)]
+        choices.append(Choice(d, ways[0], along, ways[1]))
+    out.append(Compute(kernel.name, tuple(kernel.nodes), choices, overwrites, kernel=kernel, plan=plan, work=work))
+    return out
+
+
+def _parts(kernel: Kernel, plan: contraction.Plan | None, work: int, capacity: int) -> Detour | None:
+    """Room for the sums of parts of the batch, where a result is so small that threads had better share out the rows."""
+    node = kernel.nodes[0]
+    if BATCH in node.shape or not any(BATCH in x.shape for x in node.inputs) or work < SHARED_OUT:
+        return None
+    if kernel.op == "sum":
+        x, over = node.inputs[0], node.attributes["axes"]
+        inner = Layout(x.shape, x.dtype, capacity).inner
+        if inner is None or inner in over or x.rank < 3:
+            return None
+    elif kernel.op != "conv2d_kernel_gradient" or plan is None:
+        return None
+    size = Layout(node.shape, node.dtype, capacity).size + SLACK
+    count = -(-capacity // tiles.PART)
+    return Detour(node, None, size * count) if count > 1 and 4 * size * count <= LARGEST else None
+
+
+def _divisions(
+    kernel: Kernel, plan: contraction.Plan | None, work: int, s: Schedule, capacity: int, threads: int, lanes: int
+) -> list[Division]:
+    """The ways to divide a kernel, the best first."""
+    node = kernel.nodes[0]
+    layout = Layout(node.shape, node.dtype, capacity)
+    long = [a for a, d in enumerate(node.shape) if d != 1]
+    out: list[Division] = []
+    outer = [a for a in long if a != layout.inner]
+    longest = max(outer, key=lambda a: node.shape[a] if isinstance(node.shape[a], int) else 0, default=None)
+    if BATCH in node.shape and (kernel.op != "random_uniform" or loops.are_pairs(node)):
+        out.append(_rows(node.shape.index(BATCH)))
+    elif plan and (axis := _outer_axis(plan, long)) is not None:
+        out.append(Division("outer", ("outer", node.shape[axis]), axis))
+    elif plan and plan.nests[0].rows:
+        out.append(Division("outer", ("outer", node), None))
+    elif longest is not None and kernel.op in ("loop", "sum", "max", "argmax", *CONTRACTIONS) and not kernel.is_random:
+        out.append(Division("outer", ("outer", node.shape[longest]), longest))
+    inner = layout.inner
+    if inner is not None and node.shape[inner] is not BATCH and _runs_along(kernel, plan, inner):
+        if len(tiles.panels(layout.width, lanes)) >= threads > 1:
+            division = Division("inner", ("inner", layout.width), inner)
+            out.insert(0 if _is_owned(node, plan, capacity) else len(out), division)
+    if work <= TINY and not set(kernel.nodes) & set(s.program.updates.values()) and BATCH not in node.shape:
+        out.append(EVERYONE)
+    if work < SMALL or not out:
+        out.append(ALONE)
+    return out
+
+
+def _outer_axis(plan: contraction.Plan, long: list[int]) -> int | None:
+    """The axis of the result that a contraction's rows are, if they are a single one."""
+    (nest, *others), outer = plan.nests, long[:-1]
+    return outer[0] if not others and len(outer) == 1 and len(nest.rows) == 1 else None
+
+
+def _other_axis(node: Tensor, division: Division, plan: contraction.Plan | None) -> int | None:
+    """The longer axis of weights whose columns threads share: along it, their rows can be done block by block."""
+    long = [a for a, d in enumerate(node.shape) if d != 1]
+    is_plain = len(long) == 2 and BATCH not in node.shape
+    return long[0] if is_plain and (plan is None or _outer_axis(plan, long) is not None) else None
+
+
+def _runs_along(kernel: Kernel, plan: contraction.Plan | None, inner: int) -> bool:
+    """Whether a kernel's innermost loop runs along the innermost axis of its result."""
+    if plan:
+        return len(plan.nests) == 1
+    if kernel.op in ("sum", "max"):
+        x, over = kernel.nodes[0].inputs[0], kernel.nodes[0].attributes["axes"]
+        space = Layout(x.shape, x.dtype, 1)
+        return space.inner is not None and space.inner not in over
+    return kernel.op == "loop" and not kernel.is_random
+
+
+def _is_owned(node: Tensor, plan: contraction.Plan | None, capacity: int) -> bool:
+    """Whether `node` is a large array of weights or their gradient, or is made of one that is larger than itself."""
+    size = Layout(node.shape, node.dtype, capacity).size
+    if BATCH not in node.shape:
+        return 4 * size >= OWNED
+    if plan is None or BATCH in plan.v.shape:
+        return False
+    weights = Layout(plan.v.shape, plan.v.dtype, capacity).size
+    activations = size + Layout(plan.s.shape, plan.s.dtype, capacity).size
+    return 4 * weights >= OWNED and weights > activations
+
+
+def _visits(node: Tensor, capacity: int) -> int:
+    """Elements that a kernel goes through."""
+    shapes = [node.shape, *(x.shape for x in node.inputs)] if node.op.name not in ("take", "concat") else [node.shape]
+    return max(_count(shape, capacity) for shape in shapes)
+
+
+def _count(shape: Shape, capacity: int) -> int:
+    return math.prod(d if isinstance(d, int) else capacity for d in shape)

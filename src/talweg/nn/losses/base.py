@@ -1,0 +1,285 @@
+"""What a loss is: a formula under a name, the class with its options fixed, and how many values become one."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from talweg import graph as g
+from talweg.errors import ShapeError, UsageError
+from talweg.graph import Shape, Tensor
+from talweg.registry import Described, Registry, camel_case
+
+EPSILON = 1e-7  # probabilities are kept this far from 0 and 1, as Keras does
+
+Targets = Literal["values", "binary", "signs", "row_signs", "one_hot", "classes", "classes_or_rows", "nothing"]
+"""What a loss expects as y.
+
+values          numbers like the prediction's
+binary          0 and 1
+signs           -1 and 1 (0 counts as -1); row_signs: one of them for each row of the prediction
+one_hot         rows over the classes, that sum to 1
+classes         class numbers; classes_or_rows: these, or rows where y has the prediction's shape
+nothing         y is not looked at
+"""
+
+MEANS = ("sum_over_batch_size", "mean", "auto", "mean_with_sample_weight")
+REDUCTIONS = (*MEANS, "sum", "batchmean", "none", None)
+
+
+class Reduction:
+    """The reductions under the names of `tf.keras` 2; the strings will do as well.
+
+    >>> Reduction.SUM
+    'sum'
+    """
+
+    AUTO = "auto"
+    NONE = "none"
+    SUM = "sum"
+    SUM_OVER_BATCH_SIZE = "sum_over_batch_size"
+
+
+@dataclass(eq=False, repr=False)
+class Loss(Described):
+    """A loss with its options fixed, applied to (y_true, y_pred).
+
+    `reduction`, what is made of the values of all examples:
+
+    - "sum_over_batch_size", or "mean": Σ wᵢ Lᵢ divided by the number of values, not by Σ wᵢ (Keras)
+    - "mean_with_sample_weight": divided by Σ wᵢ
+    - "sum": Σ wᵢ Lᵢ; "batchmean": that, divided by the number of rows (PyTorch's name)
+    - None, or "none": the values themselves; a model cannot be trained with these
+
+    Values that a loss is told to ignore do not count in a mean, and where a loss has weights of its own for the classes
+    (PyTorch's `weight`) a mean is divided by the weights of the labels, as in both families; a mean of nothing is 0.
+    """
+
+    registry: ClassVar[Registry[Any]] = Registry("loss")
+    formula: ClassVar[LossFunction]
+
+    reduction: str | None = dataclasses.field(default="sum_over_batch_size", kw_only=True)
+    name: str | None = dataclasses.field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.reduction not in REDUCTIONS:
+            raise UsageError(f"{type(self).__name__}: reduction must be one of {REDUCTIONS}; got {self.reduction!r}")
+
+    @property
+    def targets(self) -> Targets:
+        return self.formula.targets
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the formula takes besides labels and predictions."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("reduction", "name")}
+
+    @property
+    def ignored(self) -> int | None:
+        """The class number that is left out, where there is one."""
+        found: int | None = getattr(self, "ignore_class", getattr(self, "ignore_index", None))
+        return found
+
+    def label_shape(self, predicted: Shape) -> Shape:
+        """The shape of the labels for predictions of shape `predicted`, where labels are class numbers or alike."""
+        return self.formula.label_shape(predicted, getattr(self, "axis", -1))
+
+    def examples(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """The loss of each example, so that `reduce` has only to add them up."""
+        examples: Tensor = self.formula(y_true, y_pred, **self.options)
+        if self.reduction not in MEANS or (counts := self.formula.counted(y_true, y_pred, **self.options)) is None:
+            return examples
+        share = g.mean(counts)  # n / Σ counts turns the mean over n into that over what counts, as Keras's masks do
+        return examples / g.where(g.equal(share, 0.0), 1.0, share)
+
+    def reduce(self, examples: Tensor, weights: Tensor | None = None) -> Tensor:
+        """One number of many, as `reduction` says."""
+        values = weighted(examples, weights)
+        if self.reduction == "sum":
+            return g.sum(values)
+        if self.reduction == "batchmean":
+            return g.sum(values) / g.size(values, 0)
+        if self.reduction == "mean_with_sample_weight" and weights is not None:
+            total = g.sum(weighted(g.ones_like(examples), weights))
+            return g.sum(values) / g.where(g.equal(total, 0.0), 1.0, total)
+        if self.reduction in MEANS:
+            return g.mean(values)
+        raise UsageError(f"a model is trained on one number: reduction must not be {self.reduction!r} in compile()")
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        if isinstance(y_pred, Tensor):
+            return self.examples(y_true, y_pred)
+        examples = self.examples(*self.formula.constants(y_true, y_pred))
+        weights = None if sample_weight is None else g.constant(sample_weight, "float")
+        result = weighted(examples, weights) if self.reduction in (None, "none") else self.reduce(examples, weights)
+        return g.evaluate([result])[result]
+
+
+def weighted(examples: Tensor, weights: Tensor | None) -> Tensor:
+    """wᵢ Lᵢ, or Lᵢ where there are no weights; a weight goes to all that belongs to its example."""
+    if weights is None:
+        return examples
+    return examples * g.reshape(weights, (*weights.shape, *[1] * (examples.rank - weights.rank)))
+
+
+class LossFunction:
+    """A loss's formula under a name.
+
+    targets: what it expects as y. sees_through: which last activation it undoes.
+    parts: how many predictions stand side by side along the last axis of y_pred; the formula takes them one by one.
+    counts: how much each label counts in a mean, a formula of the same arguments, that may answer None (all alike).
+    """
+
+    def __init__(
+        self,
+        formula: Callable[..., Tensor],
+        targets: Targets = "values",
+        sees_through: str | None = None,
+        parts: int = 1,
+        counts: Callable[..., Tensor | None] | None = None,
+    ) -> None:
+        self.formula, self.targets, self.sees_through = formula, targets, sees_through
+        self.parts, self.counts = parts, counts
+        self.__name__ = self.registered_name = formula.__name__
+        self.__doc__, self.__module__, self.__wrapped__ = formula.__doc__, formula.__module__, formula
+
+    def __call__(self, y_true: Any, y_pred: Any, **options: Any) -> Any:
+        if isinstance(y_pred, Tensor):
+            if self.sees_through and y_pred.origin and y_pred.origin.function == self.sees_through:
+                y_pred, options = y_pred.origin.arguments[0], {**options, "from_logits": True}
+            return self.formula(*self._fitted(y_true, y_pred, options), **options)
+        result = self(*self.constants(y_true, y_pred), **options)
+        return g.evaluate([result])[result]
+
+    def counted(self, y_true: Tensor, y_pred: Tensor, **options: Any) -> Tensor | None:
+        """How much each value counts in a mean, or None where all count alike."""
+        return None if self.counts is None else self.counts(*self._fitted(y_true, y_pred, options), **options)
+
+    def constants(self, y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
+        """Arrays as tensors of the kind that the loss takes."""
+        pred = g.constant(y_pred, "float")
+        true = g.constant(0.0 if self.targets == "nothing" else y_true, None if self.targets == "nothing" else "float")
+        if kind_of(self.targets, true.shape, pred.shape) == "classes":
+            true = g.constant(y_true, "int")
+        return true, pred
+
+    def label_shape(self, predicted: Shape, axis: int = -1) -> Shape:
+        """The shape of labels for predictions of shape `predicted`, whose classes are along `axis`."""
+        if self.targets in ("classes", "classes_or_rows"):
+            return tuple(d for a, d in enumerate(predicted) if a != axis % len(predicted))
+        if self.targets == "row_signs":
+            return predicted[:-1]
+        return predicted if self.parts == 1 else (*predicted[:-1], part_length(predicted, self))
+
+    def _fitted(self, y_true: Tensor, y_pred: Tensor, options: dict[str, Any]) -> list[Tensor]:
+        """y_true in the shape that fits, and the predictions one by one."""
+        if self.targets != "nothing":
+            kind = kind_of(self.targets, y_true.shape, y_pred.shape)
+            wanted = y_pred.shape if kind == "one_hot" else self.label_shape(y_pred.shape, options.get("axis", -1))
+            y_true = fitted(y_true, wanted, kind, y_pred)
+        if self.parts == 1:
+            return [y_true, y_pred]
+        width = part_length(y_pred.shape, self)
+        whole: list[tuple[int, int] | None] = [None] * (y_pred.rank - 1)
+        return [y_true, *(g.slice(y_pred, [*whole, (i * width, (i + 1) * width)]) for i in range(self.parts))]
+
+    def __repr__(self) -> str:
+        return f"<loss {self.__name__}>"
+
+
+def part_length(predicted: Shape, function: LossFunction) -> int:
+    """How long each of the predictions is that stand side by side; raises `ShapeError` where they are not alike."""
+    last = predicted[-1] if len(predicted) > 1 else None
+    if not isinstance(last, int) or last % function.parts:
+        raise ShapeError(
+            f"loss {function.__name__!r} takes {function.parts} predictions of one length, side by side along the last "
+            f"axis (Concatenate() puts them so); got predictions of shape {list(predicted)}"
+        )
+    return last // function.parts
+
+
+def kind_of(targets: Targets, labels: Shape, predicted: Shape) -> Targets:
+    """`targets`, decided where the labels' shape decides: rows have the predictions' shape, as in PyTorch."""
+    if targets != "classes_or_rows":
+        return targets
+    return "one_hot" if labels == predicted else "classes"
+
+
+def alike(y_true: Tensor, y_pred: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
+    """Labels and predictions with shapes that fit: (batch,) meets (batch, 1), as in Keras."""
+    return fitted(y_true, y_pred.shape[:-1] if targets == "classes" else y_pred.shape, targets, y_pred), y_pred
+
+
+def fitted(y_true: Tensor, wanted: Shape, targets: Targets, y_pred: Tensor) -> Tensor:
+    """Labels in the shape `wanted`, where they differ by a last axis of 1 at most; all but class numbers as float."""
+    if targets != "classes" and y_true.dtype != "float":
+        y_true = g.cast(y_true, "float")
+    if y_true.shape != wanted and (y_true.shape == (*wanted, 1) or (*y_true.shape, 1) == wanted):
+        y_true = g.reshape(y_true, wanted)
+    if y_true.shape != wanted:
+        raise ShapeError(f"labels of shape {list(y_true.shape)} do not fit predictions of shape {list(y_pred.shape)}")
+    return g.where(g.equal(y_true, 0.0), -1.0, y_true) if targets in ("signs", "row_signs") else y_true
+
+
+# ── names ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def loss(*aliases: str, class_name: str = "", **kind: Any) -> Callable[..., LossFunction]:
+    """Registers the formula below under its own name and `aliases`, and makes its class; see `loss_class`.
+
+    class_name: where it is not the formula's name in capitals. kind: see `LossFunction`.
+    """
+
+    def register(formula: Callable[..., Tensor]) -> LossFunction:
+        function = LossFunction(formula, **kind)
+        fields = [
+            (p.name, Any, dataclasses.field(default=p.default, kw_only=p.kind is p.KEYWORD_ONLY))
+            for p in inspect.signature(formula).parameters.values()
+            if p.default is not p.empty
+        ]
+        made = dataclasses.make_dataclass(
+            class_name or camel_case(formula.__name__),
+            fields,
+            bases=(Loss,),
+            eq=False,
+            repr=False,
+            namespace={"formula": function, "__doc__": formula.__doc__, "__module__": formula.__module__},
+        )
+        Loss.registry.register(made.__name__, made, formula.__name__, *aliases)
+        return function
+
+    return register
+
+
+def loss_class(function: LossFunction) -> type[Loss]:
+    """The class of a loss: its fields are the options of the formula."""
+    made: type[Loss] = Loss.registry.get(function.__name__)
+    return made
+
+
+def get(identifier: Any) -> Loss:
+    """A loss from its name, its class, its formula, or any function of (y_true, y_pred) on tensors."""
+    if isinstance(identifier, Loss):
+        return identifier
+    if isinstance(identifier, str):
+        return Loss.registry.get(identifier)()
+    if isinstance(identifier, dict):
+        return Loss.from_config(identifier)
+    if isinstance(identifier, LossFunction):
+        return loss_class(identifier)() if identifier.__name__ in Loss.registry else _of_function(identifier)
+    if isinstance(identifier, type) and issubclass(identifier, Loss):
+        return identifier()
+    if callable(identifier):
+        return _of_function(LossFunction(identifier))
+    raise UsageError(f"loss must be a name, a loss, or a function of (y_true, y_pred); got {identifier!r}")
+
+
+def _of_function(function: LossFunction) -> Loss:
+    made = dataclasses.make_dataclass(
+        "CustomLoss", [], bases=(Loss,), eq=False, repr=False, namespace={"formula": function}
+    )
+    return made()

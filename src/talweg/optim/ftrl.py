@@ -1,0 +1,48 @@
+"""FTRL: follow the regularized leader, for weights most of which should be 0."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from talweg.errors import UsageError
+from talweg.graph import Array, Tensor, clip
+from talweg.optim.base import Slots, UpdateRule
+
+
+@dataclass(eq=False, repr=False)
+class Ftrl(UpdateRule):
+    r"""$n' = n + g^2$, $\sigma = (n'^{-p} - n^{-p}) / \eta$, $z \leftarrow z + g + 2 s w - \sigma w$,
+    $w \leftarrow (\operatorname{clip}(z, -\lambda_1, \lambda_1) - z) \,/\, ((n'^{-p} + \beta) / \eta + 2 \lambda_2)$,
+    so that w is 0 where |z| stays within λ₁.
+
+    p is `learning_rate_power`, s the shrinkage. McMahan et al., "Ad click prediction: a view from the trenches"
+    (2013), as in Keras; PyTorch has none.
+    """
+
+    learning_rate_power: float = -0.5
+    initial_accumulator_value: float = 0.1
+    l1_regularization_strength: float = 0.0
+    l2_regularization_strength: float = 0.0
+    l2_shrinkage_regularization_strength: float = 0.0
+    beta: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.learning_rate_power > 0:
+            raise UsageError(f"learning_rate_power must be at most 0; got {self.learning_rate_power!r}")
+        for name in ("initial_accumulator_value", "l1_regularization_strength", "l2_regularization_strength"):
+            if not getattr(self, name) >= 0:
+                raise UsageError(f"{name} must be at least 0; got {getattr(self, name)!r}")
+
+    def slots(self, w: Tensor) -> Mapping[str, float | Array]:
+        return {"accumulator": self.initial_accumulator_value, "linear": 0.0}
+
+    def update(self, w: Tensor, g: Tensor, s: Slots, step: Tensor, rate: Tensor) -> tuple[Tensor, Slots]:
+        n, l1 = s["accumulator"] + g * g, self.l1_regularization_strength
+        root, root_before = n**-self.learning_rate_power, s["accumulator"] ** -self.learning_rate_power
+        z = s["linear"] + g - (root - root_before) / rate * w
+        if self.l2_shrinkage_regularization_strength:
+            z = z + 2 * self.l2_shrinkage_regularization_strength * w
+        curvature = (root + self.beta) / rate + 2 * self.l2_regularization_strength
+        return (clip(z, -l1, l1) - z) / curvature, {"accumulator": n, "linear": z}
