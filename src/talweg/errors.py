@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-
 MANY = 24  # names; of more, a message lists the nearest half as many
 
 

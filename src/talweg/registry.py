@@ -8,6 +8,7 @@ again: its class's name and its fields are all there is to know of it.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -57,15 +58,13 @@ def _fold(name: str) -> str:
 
 
 def snake_case(class_name: str) -> str:
+    """The name in small letters, its words apart, as Keras has it: a word begins where small letters follow a capital.
+
+    >>> snake_case("SparseCategoricalCrossentropy"), snake_case("Conv2DTranspose"), snake_case("PReLU"), snake_case("SGD")
+    ('sparse_categorical_crossentropy', 'conv2d_transpose', 'p_re_lu', 'sgd')
     """
-    >>> snake_case("SparseCategoricalCrossentropy"), snake_case("Conv2D"), snake_case("SGD"), snake_case("R2Score")
-    ('sparse_categorical_crossentropy', 'conv2d', 'sgd', 'r2_score')
-    """
-    out = ""
-    for before, char in zip(" " + class_name, class_name, strict=False):
-        begins_word = char.isupper() and (before.islower() or (before.isdigit() and char != "D"))
-        out += ("_" if begins_word else "") + char.lower()
-    return out
+    apart = re.sub(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", class_name)
+    return apart.lower()
 
 
 def camel_case(function_name: str) -> str:

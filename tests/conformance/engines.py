@@ -1,7 +1,7 @@
 """The engines that must agree. A new engine joins the whole suite by one line here.
 
-`ENGINES` run every case by itself. An engine that compiles is better asked for many at once: `COMPILED` makes those, and
-`families` puts the cases of a table into one program for them.
+`ENGINES` run every case by itself. An engine that compiles is better asked for many at once: `COMPILED` makes those,
+and `families` puts the cases of a table into one program for them.
 """
 
 from __future__ import annotations

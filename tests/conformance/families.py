@@ -98,14 +98,21 @@ def expected(of: Family) -> Expected:
         at = {n: rows if n in batched else step if of.is_changing else ... for n in named}
         feeds = {x: of.values[x.name][at[x.name]] for x in program.inputs}
         feeds = {x: np.asarray(v, _wide(v)) for x, v in feeds.items()} | {s: v for s, (v, _) in states.items()}
-        values, errors = follow_errors(program.order, feeds, {s: e for s, (_, e) in states.items()}, len(range(*rows.indices(of.rows))))
+        values, errors = follow_errors(
+            program.order, feeds, {s: e for s, (_, e) in states.items()}, len(range(*rows.indices(of.rows)))
+        )
         for name, t in program.outputs.items():
             has_rows = bool(t.shape) and not isinstance(t.shape[0], int)
             parts[name] = [*(parts[name] if has_rows else []), (values[t], errors[t])]
         states |= {s: (values[t], errors[t]) for s, t in program.updates.items()}
-    both = {name: tuple(np.concatenate(p) if len(p) > 1 else p[0] for p in zip(*pairs, strict=True)) for name, pairs in parts.items()}
+    both = {
+        name: tuple(np.concatenate(p) if len(p) > 1 else p[0] for p in zip(*pairs, strict=True))
+        for name, pairs in parts.items()
+    }
     both |= {s.name: pair for s, pair in states.items()}
-    return Expected({n: v for n, (v, _) in both.items()}, {n: np.broadcast_to(e, v.shape) for n, (v, e) in both.items()})
+    return Expected(
+        {n: v for n, (v, _) in both.items()}, {n: np.broadcast_to(e, v.shape) for n, (v, e) in both.items()}
+    )
 
 
 def _wide(value: Array) -> Any:

@@ -1,7 +1,7 @@
 """How far rounding may take a result: a bound for each element of each node, carried along the graph beside its value.
 
-Running error analysis (Wilkinson; Higham, "Accuracy and Stability of Numerical Algorithms", section 3.3), to first order
-in the unit roundoff u:
+Running error analysis (Wilkinson; Higham, "Accuracy and Stability of Numerical Algorithms", section 3.3), to first
+order in the unit roundoff u:
 
 - an operation on numbers that are off by e hands on what it makes of them at both ends, f(x + e) and f(x - e);
 - a sum hands on the sum of errors and adds (terms + 1) u Σ |terms|, in whatever order it is taken; products likewise;

@@ -102,7 +102,9 @@ EXPLODING = {"exponential"}  # e^90 is no float32
 
 
 def test_every_activation_has_a_case() -> None:
-    assert {name for name, _, _ in CASES} == set(ACTIVATIONS)
+    # documents and other tests register activations of their own
+    ours = {name for name in ACTIVATIONS if ACTIVATIONS.get(name).formula.__module__.startswith("talweg.")}
+    assert {name for name, _, _ in CASES} == ours
 
 
 def talweg_program(name: str, options: dict[str, Any]) -> Program:

@@ -1,4 +1,4 @@
-"""Conv2D, MaxPooling2D and BatchNormalization against Keras and PyTorch: values, slopes, small networks in training.
+"""Convolutions and batch normalization in training: moving statistics, small networks, against Keras and PyTorch.
 
 In float64, so that what differs is a difference of meaning and not of rounding. Keras's BatchNormalization, losses and
 averages pass through float32 whatever it is told, so with them the tolerance is wider; against PyTorch it is not.
@@ -6,7 +6,6 @@ averages pass through float32 whatever it is told, so with them the tolerance is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -14,12 +13,10 @@ import numpy as np
 import pytest
 
 from conformance.engines import ENGINES
-from conformance.test_layers import built, values, written
+from conformance.test_keras_layers import ours_of
+from conformance.test_layers import built
 from support import oracle
-from talweg import graph as g
 from talweg.engines import Reference
-from talweg.gradient import gradient
-from talweg.graph import Array
 from talweg.nn import layers
 from talweg.optim import OPTIMIZERS
 from talweg.train.sequential import Sequential
@@ -29,72 +26,6 @@ RANDOM = np.random.default_rng(12)
 every_float64_engine = pytest.mark.parametrize(
     "engine", [e for e in ENGINES if e.precision == "float64"], ids=lambda e: e.name
 )
-
-
-@pytest.fixture
-def keras() -> Iterator[ModuleType]:
-    """Keras, computing in float64."""
-    module = oracle("keras")
-    floats, policy = module.config.floatx(), module.config.dtype_policy()  # asked for first: it is kept from then on
-    module.config.set_floatx("float64")
-    module.config.set_dtype_policy("float64")
-    yield module
-    module.config.set_floatx(floats)
-    module.config.set_dtype_policy(policy)
-
-
-def theirs_of(keras: Any, layer: Any, ours: layers.Layer, x: Array, training: bool) -> list[Array]:
-    """A Keras layer with the weights of `ours` on x: y, then the slopes of Σ y sin y along x and what is trained."""
-    torch = oracle("torch")
-    layer.build(x.shape)
-    layer.set_weights(ours.get_weights())
-    a = torch.tensor(x, requires_grad=True)
-    y = layer(a, training=training) if layer.__class__.__name__ == "BatchNormalization" else layer(a)
-    learned = [v.value for v in layer.trainable_weights]
-    slopes = torch.autograd.grad((y * torch.sin(y)).sum(), [a, *learned])
-    return [t.detach().numpy() for t in (y, *slopes)]
-
-
-def ours_of(layer: layers.Layer, x: Array, training: bool) -> list[Array]:
-    program, y, _ = written(layer, x.shape[1:], training)
-    named = values(layer, x)
-    feeds = {t: named[t.name] for t in (*program.inputs, *program.states)}
-    learned = [t for t, v in zip(program.states, layer.variables, strict=True) if v in layer.trainable_variables]
-    slopes = gradient(g.sum(y * g.sin(y)), [program.inputs[0], *learned])
-    found = g.evaluate([y, *slopes], feeds, len(x), "float64")
-    return [found[t] for t in (y, *slopes)]
-
-
-LAYERS: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
-    ("Conv2D", {"filters": 4, "kernel_size": 3, "bias_initializer": "random_normal"}, (6, 7, 2)),
-    ("Conv2D", {"filters": 4, "kernel_size": (2, 3), "strides": 2, "padding": "same", "activation": "tanh"}, (6, 7, 2)),
-    ("Conv2D", {"filters": 4, "kernel_size": 3, "dilation_rate": (2, 1), "padding": "same"}, (6, 7, 2)),
-    ("Conv2D", {"filters": 6, "kernel_size": 2, "groups": 3, "use_bias": False}, (4, 5, 3)),
-    ("Conv2D", {"filters": 2, "kernel_size": (1, 3), "strides": (2, 1)}, (5, 5, 1)),
-    ("MaxPooling2D", {}, (7, 6, 3)),
-    ("MaxPooling2D", {"pool_size": 3, "strides": 2, "padding": "same"}, (6, 7, 2)),
-    ("MaxPool2D", {"pool_size": (2, 3), "strides": (1, 2)}, (5, 6, 2)),
-    ("BatchNormalization", {}, (6,)),
-    ("BatchNormalization", {"epsilon": 0.1, "gamma_initializer": "random_normal"}, (4, 5, 3)),
-    ("BatchNormalization", {"axis": 1, "center": False}, (4, 3)),
-    ("BatchNormalization", {"axis": -2, "scale": False}, (4, 3)),
-]
-
-
-@pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize(("name", "options", "shape"), LAYERS, ids=[f"{n}-{i}" for i, (n, *_) in enumerate(LAYERS)])
-def test_values_and_slopes_are_keras_s(
-    name: str, options: dict[str, Any], shape: tuple[int, ...], training: bool, keras: ModuleType
-) -> None:
-    ours = built(getattr(layers, name).__name__, options, shape)
-    fresh = [RANDOM.uniform(0.5, 1.5, v.shape) for v in ours.variables]
-    ours.set_weights(fresh)
-    x = RANDOM.normal(1.0, 2.0, (5, *shape))
-    expected = theirs_of(keras, getattr(keras.layers, name)(**options), ours, x, training)
-    found = ours_of(ours, x, training)
-    assert [a.shape for a in found] == [a.shape for a in expected]
-    for a, b in zip(found, expected, strict=True):
-        np.testing.assert_allclose(a, b, *(IN_FLOAT32 if name == "BatchNormalization" else (1e-9, 1e-10)))
 
 
 # ── batch normalization ───────────────────────────────────────────────────────────────────────────────────

@@ -1,7 +1,7 @@
 """Random small networks, whose training is held against the reference element by element: two steps or so, at most.
 
-Layers are drawn from the table of `test_layers`, update rules from their own. A continuous-integration run
-tries a few networks; TALWEG_NETWORKS=300 tries as many as that.
+Layers are drawn from the table of `test_layers`, update rules from their own. A run of the suite tries a few networks;
+TALWEG_NETWORKS=300 tries as many as that.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from talweg.train.network import Network
 from talweg.train.programs import Form, Goal, first_values, training_program
 
 Shape = tuple[int, ...]
-CASES = {name: [case for case in test_layers.CASES if case[0] == name] for name in LAYERS if name != "InputLayer"}
-CASES = {name: cases for name, cases in CASES.items() if cases}  # the merging layers' stand elsewhere
+CASES = {name: [case for case in test_layers.CASES if case[0] == name] for name in LAYERS}
+KINDS = [name for name, cases in CASES.items() if cases and name != "InputLayer"]  # merging layers: elsewhere
 SIZES = ("units", "filters")  # options that are drawn anew, so that vectors are full, short and just over
 
 
@@ -39,7 +39,7 @@ def networks(draw: st.DrawFn) -> Network:
     layers, wanted = list[Layer](), draw(st.integers(2, 5))
     start = end = Input(shape)
     for _ in range(4 * wanted):
-        name, options, *_ = draw(st.sampled_from(CASES[draw(st.sampled_from(list(CASES)))]))
+        name, options, *_ = draw(st.sampled_from(CASES[draw(st.sampled_from(KINDS))]))
         sizes = {k: draw(st.integers(1, 40)) for k in SIZES if isinstance(options.get(k), int)}
         try:
             layer = LAYERS.get(name)(**{**options, **sizes}, name=f"{len(layers)}-{name}")
@@ -61,7 +61,9 @@ def test_a_training_step_agrees_with_the_reference(network: Network, data: st.Da
     shape, output_shape = (flat(end)[0].example_shape for end in (network.inputs, network.outputs))
     loss = data.draw(st.sampled_from(["MeanSquaredError", "MeanAbsoluteError"]), "loss")
     rule = OPTIMIZERS.get(data.draw(st.sampled_from(RULES), "rule"))()
-    rows, batch_size = data.draw(st.sampled_from([(1, 1), (2, 1), (5, 5), (7, 4), (9, 8), (33, 33)]), "rows, batch size")
+    rows, batch_size = data.draw(
+        st.sampled_from([(1, 1), (2, 1), (5, 5), (7, 4), (9, 8), (33, 33)]), "rows, batch size"
+    )
     random = np.random.default_rng(data.draw(st.integers(0, 2**16), "seed"))
     x, y = (random.normal(size=(rows, *s)) for s in (shape, output_shape))
     if data.draw(st.booleans(), "pixels"):

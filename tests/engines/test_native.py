@@ -24,8 +24,18 @@ from talweg.engines.native import build
 from talweg.errors import UsageError
 from talweg.gradient import gradient
 from talweg.graph import Program
-from talweg.nn.layers import Activation, BatchNormalization, Conv2D, Dense, Dropout, Flatten, Layer
-from talweg.nn.layers import MaxPooling2D, Rescaling, Reshape
+from talweg.nn.layers import (
+    Activation,
+    BatchNormalization,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    MaxPooling2D,
+    Rescaling,
+    Reshape,
+)
 from talweg.train.sequential import Sequential
 
 pytestmark = pytest.mark.skipif(build.compiler() is None, reason="no C compiler on the path: install gcc or clang")
@@ -96,6 +106,23 @@ def convolutional() -> list[Layer]:
     ]
 
 
+def narrow() -> list[Layer]:
+    """Convolutions that no tile fits, one filter and groups, among kernels that one thread does by itself."""
+    return [
+        Rescaling(1 / 16),
+        Reshape((8, 4, 2)),
+        Dense(18),
+        BatchNormalization(),
+        Conv2D(1, 2),
+        BatchNormalization(),
+        MaxPooling2D(),
+        Dense(4),
+        Conv2D(6, (2, 1), groups=2),
+        Flatten(),
+        Dense(10, activation="softmax"),
+    ]
+
+
 NETWORKS: tuple[Callable[[], list[Layer]], ...] = (dense, convolutional)
 every_network = pytest.mark.parametrize("network", NETWORKS, ids=lambda f: f.__name__)
 
@@ -120,6 +147,12 @@ def test_a_fit_on_digits_agrees_with_the_reference(network: Callable[[], list[La
         within = 1e-4 if "loss" in name else 1.5 / 360
         np.testing.assert_allclose(ours.history[name], values, rtol=0, atol=within, err_msg=name)
     assert theirs.history["val_accuracy"][-1] > 0.7, "it learned"
+
+
+def test_small_work_agrees_with_the_reference() -> None:
+    ours, theirs = (fitted(narrow, threads, batch_size=5, rows=20) for threads in (2, 0))
+    assert ours.history is not None and theirs.history is not None
+    np.testing.assert_allclose(ours.history.history["loss"], theirs.history.history["loss"], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize(("batch_size", "rows"), [(64, 1437), (7, 100), (1, 20), (300, 300)])

@@ -35,7 +35,6 @@ PRECISION = "the floating-point type is the engine's: compile(precision=...), de
 LARGE_MODELS = "made for adapting or shrinking large trained models"
 ONE_BATCH = "a batch is as long as it is: the batch axis is symbolic, decision 001"
 ONE_ARRAY = "a model takes one dense array"
-FROM_THE_MODEL = "every random number follows from the model's seed"
 ONE_CURVE = "the area under the ROC curve, by trapezoids"
 RENORM = "for batches of very few examples, whose statistics say little; take larger ones"
 NO_NAME = "a schedule is part of an optimizer and needs no name"
@@ -58,8 +57,9 @@ ABSENT = {
 }
 # The same, of one class or function.
 ABSENT_IN = {
-    ("Dropout", "seed"): FROM_THE_MODEL,
     ("Flatten", "data_format"): "channels are last",
+    ("Embedding", "mask_zero"): "masks are not available",
+    ("Embedding", "weights"): "set_weights, once the layer is built",
     ("Normalization", "invert"): "undoing a normalization is the scaler's: talweg.data.Scaling",
     ("Input", "sparse"): ONE_ARRAY,
     ("Input", "ragged"): ONE_ARRAY,
@@ -98,7 +98,6 @@ ABSENT_IN = {
 CHANGED = {
     ("InputLayer", "shape"): "an Input without a shape says nothing",
     ("Huber", "name"): "histories call it loss, whatever its name",
-    ("KLDivergence", "name"): "histories call it loss, whatever its name",
     ("threshold", "threshold"): "0, so that the name alone is an activation",
     ("threshold", "default_value"): "0, so that the name alone is an activation",
     ("F1Score", "average"): "one number, that a progress line can show; Keras answers one a class",

@@ -255,3 +255,7 @@ class Identity(Initializer):
         if len(shape) != 2:
             raise ShapeError(f"Identity needs a matrix; got shape {list(shape)}")
         return self.gain * np.eye(*shape)
+
+
+INITIALIZERS.register("RandomNormal", RandomNormal, "normal")  # Keras's short names
+INITIALIZERS.register("RandomUniform", RandomUniform, "uniform")

@@ -37,19 +37,23 @@ class Adafactor(UpdateRule):
         return {"rows": np.zeros((*others, rows)), "columns": np.zeros((*others, columns))}
 
     def update(self, w: Tensor, g: Tensor, s: Slots, step: Tensor, rate: Tensor) -> tuple[Tensor, Slots]:
-        is_torch, beta = self.form == "torch", 1.0 - step**self.beta_2_decay
-        q = square(g) if is_torch else square(g) + self.epsilon_1
-        if w.rank < 2:
-            new = {"velocity": beta * s["velocity"] + (1 - beta) * q}
-            v = new["velocity"]
-        else:
-            r = beta * s["rows"] + (1 - beta) * mean(q, -1)
-            c = beta * s["columns"] + (1 - beta) * mean(q, -2)
-            new, middle = {"rows": r, "columns": c}, mean(r, -1, keepdims=True)
-            v = expand_dims(r / (maximum(middle, self.epsilon_1) if is_torch else middle), -1) * expand_dims(c, -2)
-        u = g / sqrt(maximum(v, self.epsilon_1**2) if is_torch else v)
+        v, new = self._moments(g, s, 1.0 - step**self.beta_2_decay)
+        u = g / sqrt(v)
         size = maximum(_rms(w), self.epsilon_2) * minimum(rate, 1.0 / sqrt(step))
         return w - size * u / maximum(_rms(u) / self.clip_threshold, 1.0), new
+
+    def _moments(self, g: Tensor, s: Slots, beta: Tensor) -> tuple[Tensor, Slots]:
+        """v, and what it is made of, after the step."""
+        is_torch = self.form == "torch"
+        q = square(g) if is_torch else square(g) + self.epsilon_1
+        if g.rank < 2:
+            v = beta * s["velocity"] + (1 - beta) * q
+            return maximum(v, self.epsilon_1**2) if is_torch else v, {"velocity": v}
+        r = beta * s["rows"] + (1 - beta) * mean(q, -1)
+        c = beta * s["columns"] + (1 - beta) * mean(q, -2)
+        middle = mean(r, -1, keepdims=True)
+        v = expand_dims(r / (maximum(middle, self.epsilon_1) if is_torch else middle), -1) * expand_dims(c, -2)
+        return maximum(v, self.epsilon_1**2) if is_torch else v, {"rows": r, "columns": c}
 
 
 def _rms(x: Tensor) -> Tensor:

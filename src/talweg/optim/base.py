@@ -202,7 +202,7 @@ class UpdateRule(Described):
             return w, gradient
         decouples = self.form == "keras" or self.torch_decouples
         if self.decoupled_weight_decay if self.decoupled_weight_decay is not None else decouples:
-            return w - w * (decay * rate), gradient
+            return (w - w * (decay * rate)).named(f"{w.name}/decayed"), gradient  # rules may look at names
         return w, gradient + decay * w
 
     def _averaged(self, average: Tensor, new: Tensor, done: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ the smaller of the two. So slices move towards the inputs, and pads with 0 towar
     sum(pad(g))                         →  sum(g)
 
 No tensor is computed twice. A slice or pad that has to stay is a copy, and stays only where it spares a convolution
-more than the copy costs; else the node is computed whole. Parts are beginnings: all places before some row and column.
+more than it costs; else the node is computed whole. Parts are beginnings: all places before some row and column.
 
 Values are the same to the rounding of sums, which lose terms of 0, for numbers. NaN and infinity differ: what is
 dropped is not computed, so a NaN there, which 0 · NaN would have carried into the gradient, is not met.
@@ -42,12 +42,13 @@ WINDOWED = ("max_pool2d", "max_pool2d_gradient", *CONVOLUTIONS)
 
 
 def crop(program: Program) -> Program:
-    """The same program with smaller tensors; `program` itself where everything is read whole.
+    """The same program with smaller tensors; `program` itself where no convolution becomes smaller.
 
-    >>> from talweg.graph import conv2d, input_tensor, max_pool2d, to_text
-    >>> x, k = input_tensor("x", (BATCH, 7, 7, 1)), input_tensor("k", (2, 2, 1, 4))
-    >>> p = Program("p", (x, k), (), {"y": max_pool2d(conv2d(x, k, strides=2) * 2)}, {})
-    >>> print(to_text(crop(p)))
+    >>> from talweg.graph import conv2d, input_tensor, max_pool2d
+    >>> x, k = input_tensor("x", (BATCH, 28, 28, 1)), input_tensor("k", (4, 4, 1, 32))
+    >>> p = Program("p", (x, k), (), {"y": max_pool2d(conv2d(x, k))}, {})
+    >>> p.order[2], crop(p).order[3]
+    (<conv2d [batch, 25, 25, 32] float>, <conv2d [batch, 24, 24, 32] float>)
     """
     support: dict[Tensor, Shape] = {}
     for node in program.order:
@@ -88,17 +89,18 @@ class _Plan:
 
     def refused(self) -> set[Tensor]:
         """The nodes to compute whole, for a copy between a node and its reader would cost more than is spared."""
-        refused = set()
+        refused: set[Tensor] = set()
         for node in self.program.order:
             for x, part in zip(node.inputs, self.reads[node], strict=True):
                 cost = COPIED * _count(part)
-                if _is_beyond(part, self.extent[x]) and cost > self._spared(x):
-                    refused.add(x)
+                if _is_beyond(part, self.extent[x]):
+                    refused |= {x} if cost > self._spared(x) else set()
                 elif node.op.name in WINDOWED and not self._fits(node, x, part) and cost > self._spared(node):
                     refused.add(node)
-        return refused | {
-            t for t in self.program.results if t.shape != self.extent[t] and COPIED * _count(t.shape) > self._spared(t)
-        }
+        for t in self.program.results:
+            if t.shape != self.extent[t] and COPIED * _count(t.shape) > self._spared(t):
+                refused.add(t)
+        return refused - self.whole
 
     def _spared(self, node: Tensor) -> int:
         """Multiplications of one row of the batch that a smaller convolution does not do."""
@@ -120,8 +122,8 @@ class _Plan:
         return have == part
 
     def written(self) -> Program:
-        """The program, every node for its extent."""
-        if all(node.shape == extent for node, extent in self.extent.items()):
+        """The program, every node for its extent; the given one where no convolution becomes smaller."""
+        if not any(self._spared(node) for node in self.program.order):
             return self.program
         new: dict[Tensor, Tensor] = {}
         cut: dict[tuple[Tensor, Shape], Tensor] = {}
@@ -167,10 +169,9 @@ def _fitted(x: Tensor, part: Shape) -> Tensor:
         source = x.inputs[0]
         own = tuple(d if d == 1 else n for d, n in zip(source.shape, part[len(part) - source.rank :], strict=True))
         return broadcast_to(source if own == source.shape else _fitted(source, own), part)
-    ranges = [None if d is BATCH else (0, d) for d in _each(min, x.shape, part)]
-    x = part_of(x, ranges)
+    x = part_of(x, [None if d is BATCH else (0, d) for d in _each(min, x.shape, part)])
     missing = _each(lambda n, d: n - d, part, x.shape)
-    return pad(x, [(0, 0 if n is BATCH else n) for n in missing]) if any(n not in (0, BATCH) for n in missing) else x
+    return x if x.shape == part else pad(x, [(0, 0 if n is BATCH else n) for n in missing])
 
 
 def _written(node: Tensor, inputs: Sequence[Tensor], extent: Shape) -> Tensor:
@@ -181,12 +182,9 @@ def _written(node: Tensor, inputs: Sequence[Tensor], extent: Shape) -> Tensor:
     elif node.op.name == "conv2d_input_gradient":
         how["shape"] = extent[1:3]
     elif node.op.name == "slice":
-        starts_and_steps = [(start, step) for start, _, step in how["ranges"]]
-        ranges = [
-            None if n is BATCH else (start, _reach(n, step) + start if n else start, step)
-            for n, (start, step) in zip(extent, starts_and_steps, strict=True)
-        ]
-        return part_of(inputs[0], ranges)
+        starts, steps = _places_of_elements(node)
+        ends = _each(lambda n, start, step: start + (_reach(n, step) if n else 0), extent, starts, steps)
+        how["ranges"] = tuple(zip(starts, ends, steps, strict=True))
     elif node.op.name == "pad":
         made = node.op(*inputs, **how).shape
         spare = _each(lambda n, d: d - n, extent, made)
@@ -255,7 +253,7 @@ def _extent(node: Tensor, read: Shape, support: dict[Tensor, Shape]) -> Shape:
         places = _along(lambda n, most, span, step: min(-(-n // step), most), node, extent, sent)
         return (*_each(max, extent, _covered(node, places))[:3], node.shape[3])
     if name == "pad":
-        return _each(lambda n, low: max(n, low + 1), extent, _padding(node)[0])
+        return _each(lambda n, low: max(n, low + 1), extent, _places_of_elements(node)[0])
     if name == "concat":
         return tuple(node.shape[a] if a == how["axis"] else n for a, n in enumerate(extent))
     return extent
@@ -275,18 +273,22 @@ def _of_transpose(node: Tensor, extent: Shape, supports: Sequence[Shape]) -> lis
 
 
 def _of_slice(node: Tensor, extent: Shape, supports: Sequence[Shape]) -> list[Shape]:
-    starts, _, steps = zip(*node.attributes["ranges"], strict=True)
-    return [_each(lambda n, start, step: start + _reach(n, step), extent, starts, steps)]
+    return [_each(lambda n, start, step: start + _reach(n, step), extent, *_places_of_elements(node))]
 
 
 def _of_pad(node: Tensor, extent: Shape, supports: Sequence[Shape]) -> list[Shape]:
-    return [_each(lambda d, n, low, step: min(d, -(-(n - low) // step)), node.inputs[0].shape, extent, *_padding(node))]
+    starts, steps = _places_of_elements(node)
+    x = node.inputs[0].shape
+    return [_each(lambda d, n, start, step: min(d, -(-(n - start) // step)), x, extent, starts, steps)]
 
 
-def _padding(node: Tensor) -> tuple[Shape, Shape]:
-    """For each axis, where the first element comes to lie, and how far from one to the next."""
-    padding = node.attributes["padding"]
-    return tuple(low for low, _, _ in padding), tuple(between + 1 for _, _, between in padding)
+def _places_of_elements(node: Tensor) -> tuple[Shape, Shape]:
+    """Along each axis of a slice or pad: where in the larger tensor its first element lies, how far on the next."""
+    if node.op.name == "slice":
+        places = [(start, step) for start, _, step in node.attributes["ranges"]]
+    else:
+        places = [(low, between + 1) for low, _, between in node.attributes["padding"]]
+    return tuple(start for start, _ in places), tuple(step for _, step in places)
 
 
 def _of_concat(node: Tensor, extent: Shape, supports: Sequence[Shape]) -> list[Shape]:
@@ -355,7 +357,10 @@ def _support(node: Tensor, supports: Sequence[Shape]) -> Shape:
     if name == "sum":
         return tuple(s for a, s in enumerate(supports[0]) if a not in how["axes"])
     if name == "pad" and how["value"] == 0:
-        return _each(lambda s, low, step: low + _reach(s, step) if s else 0, supports[0], *_padding(node))
+        return _each(lambda s, low, step: low + _reach(s, step) if s else 0, supports[0], *_places_of_elements(node))
+    if name == "slice":
+        place = _places_of_elements(node)
+        return _each(lambda n, s, start, step: min(n, max(0, -(-(s - start) // step))), node.shape, supports[0], *place)
     if name in SENT_BACK:
         return (*_each(min, node.shape, _covered(node, supports[0]))[:3], node.shape[3])
     return node.shape

@@ -69,7 +69,7 @@ class Body:
             return self.value(x, tuple("0" if d == 1 else next(left) for d in x.shape))
         if self._is_stored(x):
             layouts = self._place(x)[1], Layout(node.shape, node.dtype, self._place(x)[1].capacity)
-            if all(layout.is_dense for layout in layouts):  # the very same numbers, one after another
+            if all(layout.is_dense and not layout.by_columns for layout in layouts):  # the very same numbers, one after another
                 pointer = self._place(x)[0]
                 self.used[pointer] = x
                 return f"{pointer}[{layouts[1].offset(index)}]"
@@ -152,7 +152,7 @@ class Body:
         self.exact = True
         (x, indices), paired = node.inputs, node.attributes["paired"]
         row = self.value(indices, index[: indices.rank])
-        last = x.shape[paired] - 1  # type: ignore[operator]
+        last = x.shape[paired] - 1
         clipped = f"({row} < 0 ? 0 : ({row} > {last} ? {last} : {row}))"
         return self.value(x, (*index[:paired], clipped, *index[indices.rank :]))
 

@@ -39,7 +39,6 @@ WANTED = (  # each is dropped where a compiler does not know it
     # one large function, and to copies of kernels for constant arguments.
     "-ftree-vectorize",
     "-fvect-cost-model=dynamic",
-    "-fpeel-loops",
     "-fno-inline-functions-called-once",
     "--param=avoid-fma-max-bits=0",
     "-w",

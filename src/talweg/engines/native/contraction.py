@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from talweg.engines.native.layout import Layout
+from talweg.engines.native.products import Product
 from talweg.engines.native.tiles import Axis, Clip, Nest, merged
-from talweg.graph import BATCH, Tensor
+from talweg.graph import BATCH, Shape, Tensor
 from talweg.graph.ops.contraction import free_axes
 
 CACHED = 1 << 18  # bytes of two operands that a sum over the batch should go through before it begins the next tile
 LINE = 16  # numbers in a line of the cache
+STRIP, FEW_ROWS = 48, 24  # numbers of a strip: 3 vectors of 16; and rows of which tiles had better have more
 SHORT = 6  # places across an image, below which a tile takes several images
 
 
@@ -30,22 +33,33 @@ class Copy:
 
 @dataclass(frozen=True)
 class Plan:
-    """What computes a contraction: nests over the operands v (in vectors) and s (by number), perhaps copied before."""
+    """What computes a contraction: nests over the operands v (in vectors) and s (by number), perhaps copied before.
+
+    product: instead of nests, where both operands lie along what is summed (v has the units, s the rows of the batch).
+    outer: the axis of the result that the nests' rows `divided` are, where there is one beside the innermost.
+    """
 
     v: Tensor
     s: Tensor
     nests: tuple[Nest, ...]
     copy_v: Copy | None = None
     copy_s: Copy | None = None
+    product: Product | None = None
+    outer: int | None = None
 
     def work(self, capacity: int) -> int:
-        return sum(nest.work(capacity) for nest in self.nests)
+        parts = (self.product,) if self.product else self.nests
+        return sum(part.work(capacity) for part in parts)
 
 
-def plan(node: Tensor, capacity: int) -> Plan | None:
-    """How the micro-kernel computes `node`, or None where it cannot: no axis to run in vectors, groups, ..."""
+def plan(node: Tensor, capacity: int, columns: frozenset[Shape] = frozenset()) -> Plan | None:
+    """How the micro-kernel computes `node`, or None where it cannot: no axis to run in vectors, groups, ...
+
+    columns: the shapes of matrices that are stored by columns.
+    """
+    if node.op.name == "dot":
+        return _dot(node, capacity, columns)
     rules = {
-        "dot": _dot,
         "conv2d": _convolution,
         "conv2d_kernel_gradient": _kernel_gradient,
         "conv2d_input_gradient": _input_gradient,
@@ -53,8 +67,8 @@ def plan(node: Tensor, capacity: int) -> Plan | None:
     return rules[node.op.name](node, capacity)
 
 
-def _layouts(capacity: int, *tensors: Tensor) -> list[Layout]:
-    return [Layout(t.shape, t.dtype, capacity) for t in tensors]
+def _layouts(capacity: int, *tensors: Tensor, columns: frozenset[Shape] = frozenset()) -> list[Layout]:
+    return [Layout(t.shape, t.dtype, capacity, t.shape in columns) for t in tensors]
 
 
 def _length(t: Tensor, axis: int) -> int | None:
@@ -71,16 +85,19 @@ def _long(t: Tensor, axis: int) -> int:
 # ── dot ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _dot(node: Tensor, capacity: int) -> Plan | None:
+def _dot(node: Tensor, capacity: int, columns: frozenset[Shape]) -> Plan | None:
     a, b = node.inputs
-    (out,) = _layouts(capacity, node)
+    (out,) = _layouts(capacity, node, columns=columns)
     if out.inner is None or node.shape[out.inner] is BATCH or a is b:
         return None
     over = dict(zip((a, b), node.attributes["axes"], strict=True))
     owners = [(t, axis) for t in (a, b) for axis in free_axes(t.rank, over[t])]
     v, vector = owners[out.inner]
     s = b if v is a else a
-    lv, ls = _layouts(capacity, v, s)
+    lv, ls = _layouts(capacity, v, s, columns=columns)
+    if lv.by_columns and s.rank == 2 and node.rank == 2 and over[v] == (0,) and ls.inner == over[s][0]:
+        product = Product(_long(v, 0), _long(v, 1), ls.strides[0], lv.strides[1], (out.strides[0], out.strides[1]))
+        return Plan(v, s, (), product=product)
     strides, copy = lv.strides, None
     if lv.strides[vector] != 1 or lv.width != out.width:
         if BATCH in v.shape:
@@ -95,7 +112,24 @@ def _dot(node: Tensor, capacity: int) -> Plan | None:
         return None
     pairs = zip(over[v], over[s], strict=True)
     sums = [Axis(_length(v, x), strides[x], ls.strides[y], 0) for x, y in pairs if v.shape[x] != 1]
-    return Plan(v, s, (Nest(out.width, tuple(rows), merged(sums)),), copy)
+    outer = [a for a, d in enumerate(node.shape) if d != 1 and a != out.inner]
+    nests = (Nest(out.width, tuple(rows), merged(sums)),)
+    if out.by_columns:
+        nests = tuple(_in_strips(nests[0]))
+    return Plan(v, s, nests, copy, outer=outer[0] if len(outer) == 1 else None)
+
+
+def _in_strips(nest: Nest) -> Iterator[Nest]:
+    """A nest of few and long rows, strip by strip: the vectors of a strip stay in the cache for all rows."""
+    (rows,) = nest.rows
+    strip = STRIP if (rows.length or 0) > FEW_ROWS else STRIP * 2 // 3
+    whole = nest.width // strip
+    if whole:
+        strips = Axis(whole, strip, 0, strip)
+        yield replace(nest, width=strip, rows=(strips, rows), divided=1)
+    if left := nest.width % strip:
+        at = whole * strip
+        yield replace(nest, width=left, at_v=at, at_out=at, divided=0)
 
 
 def _turned(v: Tensor, layout: Layout, vector: int, width: int) -> tuple[tuple[int, ...], Copy]:

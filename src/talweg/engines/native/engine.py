@@ -19,7 +19,7 @@ from talweg.engines.native.profile import Profile
 from talweg.engines.native.unit import Unit, unit
 from talweg.errors import ShapeError, UsageError
 from talweg.graph import BATCH, Array, Program, Tensor, numpy_dtype
-from talweg.passes import simplify
+from talweg.passes import crop, simplify
 
 
 class Native(Engine):
@@ -48,11 +48,16 @@ class Native(Engine):
         return f"native, {self.threads} thread{'s' * (self.threads > 1)}, {build.title()}"
 
     def compile(self, program: Program, states: Mapping[str, Array]) -> NativeSession:
-        return NativeSession(simplify(program, self.precision), states, self.precision, self.threads, self.profiled)
+        return NativeSession(self._simpler(program), states, self.precision, self.threads, self.profiled)
 
     def source(self, program: Program, batch_size: int) -> str:
         """The C of `program`, as it would be compiled on this machine."""
-        return unit(simplify(program, self.precision), batch_size, self.precision, lanes_of(self.precision), self.threads).source
+        lanes = lanes_of(self.precision)
+        return unit(self._simpler(program), batch_size, self.precision, lanes, self.threads).source
+
+    def _simpler(self, program: Program) -> Program:
+        """What is written as C: the same program, with less to do."""
+        return crop(simplify(program, self.precision))
 
 
 def lanes_of(precision: str) -> int:

@@ -13,6 +13,8 @@ from talweg.engines.reference import Reference
 from talweg.errors import GraphError
 from talweg.graph import Array, Program
 
+UNFIT = (CompileError, GraphError, RecursionError)  # the last: of a formula that is thousands of operations deep
+
 
 class NativeOrReference(Native):
     """The native engine; a program that it cannot compile is run by the reference, with a warning that says why."""
@@ -44,7 +46,7 @@ class EitherSession(Session):
         session = self._session
         try:
             return session.run(data, order, batch_size, settings, per_step)
-        except (CompileError, GraphError) as error:  # both come before the first step
+        except UNFIT as error:  # before the first step
             self._give_up(session, error)
         return self._session.run(data, order, batch_size, settings, per_step)
 
@@ -52,7 +54,7 @@ class EitherSession(Session):
         session = self._session
         try:
             return session.prepare(batch_size, wait)
-        except (CompileError, GraphError) as error:
+        except UNFIT as error:
             self._give_up(session, error)
         return True
 

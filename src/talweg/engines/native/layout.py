@@ -1,4 +1,4 @@
-"""Where the elements of a tensor lie in memory: row-major, the innermost axis padded to whole vectors.
+"""Where the elements of a tensor lie in memory: row-major (some matrices by columns), the innermost axis padded.
 
 What the padding holds is nobody's business: loops may compute in it, and nothing that counts reads it.
 """
@@ -37,11 +37,19 @@ class Layout:
     """A buffer for a tensor of `shape`, with room for `capacity` rows where that has a batch axis.
 
     inner is the axis along which neighbours lie side by side (None for a single number); `width` its padded length.
+    by_columns: whether that is the first axis, and not the last.
     """
 
     shape: Shape
     dtype: DType
     capacity: int
+    by_columns: bool = False
+
+    @cached_property
+    def order(self) -> tuple[int, ...]:
+        """The axes, the outermost first."""
+        axes = range(len(self.shape))
+        return tuple(reversed(axes)) if self.by_columns else tuple(axes)
 
     @cached_property
     def lengths(self) -> tuple[int, ...]:
@@ -49,7 +57,7 @@ class Layout:
 
     @cached_property
     def inner(self) -> int | None:
-        long = [a for a, d in enumerate(self.shape) if d != 1]
+        long = [a for a in self.order if self.shape[a] != 1]
         return long[-1] if long else None
 
     @property
@@ -60,7 +68,7 @@ class Layout:
     def strides(self) -> tuple[int, ...]:
         """Elements from one index to the next along each axis; 0 for axes of length 1."""
         out, step = [0] * len(self.shape), 1
-        for a in reversed(range(len(self.shape))):
+        for a in reversed(self.order):
             if self.shape[a] != 1:
                 out[a] = step
                 step *= self.width if a == self.inner else self.lengths[a]

@@ -26,7 +26,7 @@ class Written:
 
 def axes_and_index(layout: Layout) -> tuple[list[int], Index]:
     """The axes that need a loop, outermost first, and the index that their variables make."""
-    axes = [a for a, d in enumerate(layout.shape) if d != 1]
+    axes = [a for a in layout.order if layout.shape[a] != 1]
     return axes, tuple(f"i{a}" if a in axes else "0" for a in range(len(layout.shape)))
 
 
@@ -55,7 +55,7 @@ def loop_kernel(
     node = kernel.nodes[0]
     if are_pairs(node):
         return _random_pairs(node, place, kept, stored[node], parts)
-    layout = Layout(node.shape, node.dtype, 1)
+    layout = place(node)[1]
     axes, index = axes_and_index(layout)
     if len(axes) > 1 and not set(parts) - {axes[0]} and _is_flat(kernel):
         # Everything that is read lies as the result does: one loop for all axes, with no end of a row.
@@ -85,7 +85,7 @@ def combining_kernel(
     node: Tensor, place: Place, kept: set[Tensor], stored: str, parts: Parts, part: int
 ) -> Written:
     """The sum of what the parts of the batch came to, one after the other: the same for any number of threads."""
-    layout = Layout(node.shape, node.dtype, 1)
+    layout = place(node)[1]
     axes, index = axes_and_index(layout)
     to = place(node)[1].offset(index)
     heads = [_for(layout, a, False, parts) for a in axes]
@@ -244,7 +244,7 @@ def _argmax(node: Tensor, place: Place, kept: set[Tensor], stored: str, parts: P
     return Written(body, lines)
 
 
-def scatter_kernel(node: Tensor, place: Place, kept: set[Tensor], stored: str, divided: int | None) -> Written:
+def scatter_kernel(node: Tensor, place: Place, kept: set[Tensor], stored: str, parts: Parts) -> Written:
     """Each row of values is added to the row that its index names, one after another."""
     (x, indices), paired = node.inputs, node.attributes["paired"]
     last = node.attributes["rows"] - 1
@@ -254,9 +254,9 @@ def scatter_kernel(node: Tensor, place: Place, kept: set[Tensor], stored: str, d
     row, value = body.value(indices, index[: indices.rank]), body.value(x, index)
     clipped = f"({row} < 0 ? 0 : {row} > {last} ? {last} : {row})"
     to = out.offset((*index[:paired], clipped, *index[indices.rank :]))
-    own = divided if divided is None or divided < paired else divided - paired - 1 + indices.rank
+    own = {a if a < paired else a - paired - 1 + indices.rank: ends for a, ends in parts.items()}
     lines = [
-        *(_for(out, a, True, divided) for a in out_axes),
+        *(_for(out, a, True, parts) for a in out_axes),
         f"{stored}[{out.offset(out_index)}] = 0;",
         *["}"] * len(out_axes),
         *(_for(space, a, True, own) for a in axes),

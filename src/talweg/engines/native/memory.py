@@ -57,6 +57,7 @@ class Memory:
 
     precision: str
     capacity: int
+    schedule: Schedule
     layouts: dict[Tensor, Layout] = field(default_factory=dict)
     offsets: dict[Thing, int] = field(default_factory=dict)
     own: dict[Thing, tuple[int, int]] = field(default_factory=dict)  # offset, and elements from a row to the next
@@ -88,12 +89,15 @@ class Memory:
 
     def lay_out(self, t: Tensor) -> Layout:
         if t not in self.layouts:
-            self.layouts[t] = Layout(t.shape, t.dtype, self.capacity)
+            self.layouts[t] = self.schedule.layout(t, self.capacity)
         return self.layouts[t]
 
     def is_outermost(self, t: Thing, axis: int) -> bool:
         """Whether what lies at one index along `axis` lies together."""
-        return isinstance(t, Detour) or all(d == 1 for d in t.shape[:axis])  # type: ignore[attr-defined]
+        if isinstance(t, Detour):
+            return True
+        layout = self.lay_out(t)  # type: ignore[arg-type]
+        return all(layout.shape[a] == 1 for a in layout.order[: layout.order.index(axis)])
 
     def row(self, t: Thing, axis: int) -> int:
         """Elements from one index along `axis` to the next."""
@@ -110,7 +114,7 @@ class Memory:
 
 def plan_memory(s: Schedule, phases: Sequence[Sequence[Run]], capacity: int, precision: str) -> Memory:
     """A place for every leaf, every tensor that a kernel leaves for another, and every copy."""
-    m = Memory(precision, capacity)
+    m = Memory(precision, capacity, s)
     program = s.program
     tasks = [task for runs in phases for run in runs for task in run.tasks]
     last: dict[Thing, int] = {}
@@ -173,7 +177,7 @@ def _plan_run(m: Memory, run: Run, results: set[Tensor], last: dict[Thing, int],
     if not most:
         return base
     is_batched = run.tasks[0].division.kind == "rows"
-    rows = max(1, (CACHED if is_batched else CACHED // 16) // most)
+    rows = max(1, (CACHED if is_batched else CACHED // 6) // most)
     run.block = rows - rows % 8 if rows >= 8 else rows
     if is_batched:
         run.block = min(run.block, m.capacity)

@@ -11,12 +11,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from talweg.engines.native.formulas import COSTLY, ELEMENTWISE, LEAVES, MOVEMENT
+from talweg.engines.native.layout import Layout
 from talweg.errors import GraphError
-from talweg.graph import TABLE, Program, Tensor
+from talweg.graph import BATCH, TABLE, Program, Shape, Tensor
 
 CONTRACTIONS = ("dot", "conv2d", "conv2d_input_gradient", "conv2d_kernel_gradient")
 ALONE = ("sum", "max", "argmax", "scatter_add", "max_pool2d", "max_pool2d_gradient", *CONTRACTIONS)
 """Operations with a kernel of their own."""
+MANY = 64  # inputs of a unit
 FROM_MEMORY = ("scatter_add", "max_pool2d", "max_pool2d_gradient", *CONTRACTIONS)
 """Those that read an element several times, so that what they read is computed once and kept."""
 
@@ -60,6 +62,12 @@ class Schedule:
     kernels: list[Kernel]
     kept: set[Tensor]
     in_place: dict[Tensor, Tensor]  # the new value -> its state
+    columns: frozenset[Shape] = frozenset()
+    """Shapes of the matrices that are stored by columns: see `_by_columns`."""
+
+    def layout(self, t: Tensor, capacity: int) -> Layout:
+        """How a tensor is stored."""
+        return Layout(t.shape, t.dtype, capacity, t.shape in self.columns)
 
 
 def schedule(program: Program) -> Schedule:
@@ -86,13 +94,30 @@ def schedule(program: Program) -> Schedule:
             kernels[at].moved |= moved
             kernels[at].is_plain &= _is_plain(node, kept)
             place[node] = at
-    return Schedule(program, kernels, kept, _in_place(program, kernels, place))
+    return Schedule(program, kernels, kept, _in_place(program, kernels, place), _by_columns(program))
 
 
 def _with_computed_updates(program: Program) -> Program:
     """The program with no leaf for a result: each is computed by a kernel, so none is overwritten before it is read."""
     copy = TABLE["stop_gradient"]
     return program.with_results(copy(t) if t.op.name in LEAVES else t for t in program.results)
+
+
+def _by_columns(program: Program) -> frozenset[Shape]:
+    """The shapes of weights whose columns are units that see many inputs: all that a unit multiplies lies together.
+
+    A thread has its units, and then shares no line of the cache with another one; and a layer's gradient by its input
+    needs no copy of the weights turned round. All that is of such a shape (gradients, momenta) is stored alike.
+    """
+    found: set[Shape] = set()
+    for node in program.order:
+        if node.op.name == "dot":
+            x, w = node.inputs
+            is_layer = node.attributes["axes"] == ((x.rank - 1,), (0,)) and x.rank == 2 and x.shape[0] is BATCH
+            if is_layer and w.op.name == "state" and w.rank == 2 and w.shape[0] >= MANY and w.shape[1] != 1:  # type: ignore[operator]
+                found.add(w.shape)
+    looked_up = {x.shape for node in program.order if node.op.name == "take" for x in node.inputs[:1]}
+    return frozenset(found - looked_up)
 
 
 def _kept(program: Program) -> set[Tensor]:

@@ -18,6 +18,7 @@ TINY = 1024  # up to which each thread had better compute it itself than wait fo
 SHARED_OUT = 1 << 15  # multiplications or elements visited, from which on threads share out the rows that a sum goes over
 LARGEST = 1 << 22  # bytes that the parts of such a sum may take
 TURNED = 1 << 15  # numbers that each thread had better rearrange itself than wait for another
+OWNED_AT_FIRST = 1 << 15  # and those of a first layer, whose gradient makes each thread read all rows in any case
 OWNED = 1 << 17  # bytes of a kernel, from which on a thread should read the columns of it that it updates itself
 
 
@@ -70,7 +71,7 @@ def tasks(s: Schedule, capacity: int, threads: int, lanes: int) -> list[Task]:
     """Everything that a step does, in an order in which one thread could do it."""
     program = s.program
     plans = {
-        k.nodes[0]: plan for k in s.kernels if k.is_contraction if (plan := contraction.plan(k.nodes[0], capacity))
+        k.nodes[0]: plan for k in s.kernels if k.is_contraction if (plan := contraction.plan(k.nodes[0], capacity, s.columns))
     }
     rows = [x for x in program.inputs if has_rows(x)]
     tables = {x: Table(x) for x in rows if _can_stay(x, s, plans, lanes)}
@@ -110,6 +111,8 @@ def _can_stay(x: Tensor, s: Schedule, plans: dict[Tensor, contraction.Plan], lan
             return False
         if plan.v is x and any(nest.width % lanes for nest in plan.nests):
             return False
+        if plan.product and plan.v is x:
+            return False
     return bool(readers) and all(x in k.nodes[0].inputs for k in readers)
 
 
@@ -146,7 +149,7 @@ def _kernel_tasks(
         out.append(Rearrange(f"{kernel.name}, an operand", (thing,), [choice], copy=copy, source=operand))
     overwrites = tuple(s.in_place[n] for n in kernel.nodes if n in s.in_place)
     work = plan.work(capacity) if plan else _visits(node, capacity)
-    if parts := _parts(kernel, plan, work, capacity):
+    if parts := _parts(kernel, plan, work, s, capacity):
         reads = {instead.get(x, x): a for x, a in summed(kernel, s.kept).items()}
         choice = _divided(_rows(0), reads)
         out.append(Compute(kernel.name, (parts,), [choice], kernel=kernel, plan=plan, work=work, parts=parts))
@@ -163,7 +166,7 @@ def _kernel_tasks(
     return out
 
 
-def _parts(kernel: Kernel, plan: contraction.Plan | None, work: int, capacity: int) -> Detour | None:
+def _parts(kernel: Kernel, plan: contraction.Plan | None, work: int, s: Schedule, capacity: int) -> Detour | None:
     """Room for the sums of parts of the batch, where a result is so small that threads had better share out the rows."""
     node = kernel.nodes[0]
     if BATCH in node.shape or not any(BATCH in x.shape for x in node.inputs) or work < SHARED_OUT:
@@ -175,7 +178,7 @@ def _parts(kernel: Kernel, plan: contraction.Plan | None, work: int, capacity: i
             return None
     elif kernel.op != "conv2d_kernel_gradient" or plan is None:
         return None
-    size = Layout(node.shape, node.dtype, capacity).size + SLACK
+    size = s.layout(node, capacity).size + SLACK
     count = -(-capacity // tiles.PART)
     return Detour(node, None, size * count) if count > 1 and 4 * size * count <= LARGEST else None
 
@@ -185,24 +188,28 @@ def _divisions(
 ) -> list[Division]:
     """The ways to divide a kernel, the best first."""
     node = kernel.nodes[0]
-    layout = Layout(node.shape, node.dtype, capacity)
+    layout = s.layout(node, capacity)
     long = [a for a, d in enumerate(node.shape) if d != 1]
     out: list[Division] = []
     outer = [a for a in long if a != layout.inner]
     longest = max(outer, key=lambda a: node.shape[a] if isinstance(node.shape[a], int) else 0, default=None)
     if BATCH in node.shape and (kernel.op != "random_uniform" or loops.are_pairs(node)):
         out.append(_rows(node.shape.index(BATCH)))
-    elif plan and (axis := _outer_axis(plan, long)) is not None:
-        out.append(Division("outer", ("outer", node.shape[axis]), axis))
+    elif plan and plan.outer is not None:
+        out.append(Division("outer", ("outer", node.shape[plan.outer]), plan.outer))
     elif plan and plan.nests[0].rows:
         out.append(Division("outer", ("outer", node), None))
     elif longest is not None and kernel.op in ("loop", "sum", "max", "argmax", *CONTRACTIONS) and not kernel.is_random:
         out.append(Division("outer", ("outer", node.shape[longest]), longest))
     inner = layout.inner
-    if inner is not None and node.shape[inner] is not BATCH and _runs_along(kernel, plan, inner):
+    if inner is not None and node.shape[inner] in {units for _, units in s.columns} and not layout.by_columns:
+        is_read = plan is not None and plan.product is not None and _is_owned(node, plan, s, capacity)
+        if plan is None and _runs_along(kernel, None, inner) or plan is not None and plan.product:
+            out.insert(0 if is_read else len(out), Division("outer", ("outer", node.shape[inner]), inner))
+    elif inner is not None and node.shape[inner] is not BATCH and _runs_along(kernel, plan, inner):
         if len(tiles.panels(layout.width, lanes)) >= threads > 1:
             division = Division("inner", ("inner", layout.width), inner)
-            out.insert(0 if _is_owned(node, plan, capacity) else len(out), division)
+            out.insert(0 if _is_owned(node, plan, s, capacity) else len(out), division)
     if work <= TINY and not set(kernel.nodes) & set(s.program.updates.values()) and BATCH not in node.shape:
         out.append(EVERYONE)
     if work < SMALL or not out:
@@ -210,23 +217,17 @@ def _divisions(
     return out
 
 
-def _outer_axis(plan: contraction.Plan, long: list[int]) -> int | None:
-    """The axis of the result that a contraction's rows are, if they are a single one."""
-    (nest, *others), outer = plan.nests, long[:-1]
-    return outer[0] if not others and len(outer) == 1 and len(nest.rows) == 1 else None
-
-
 def _other_axis(node: Tensor, division: Division, plan: contraction.Plan | None) -> int | None:
     """The longer axis of weights whose columns threads share: along it, their rows can be done block by block."""
     long = [a for a, d in enumerate(node.shape) if d != 1]
     is_plain = len(long) == 2 and BATCH not in node.shape
-    return long[0] if is_plain and (plan is None or _outer_axis(plan, long) is not None) else None
+    return long[0] if is_plain and (plan is None or plan.outer is not None) else None
 
 
 def _runs_along(kernel: Kernel, plan: contraction.Plan | None, inner: int) -> bool:
     """Whether a kernel's innermost loop runs along the innermost axis of its result."""
     if plan:
-        return len(plan.nests) == 1
+        return len(plan.nests) == 1 and plan.nests[0].divided is None
     if kernel.op in ("sum", "max"):
         x, over = kernel.nodes[0].inputs[0], kernel.nodes[0].attributes["axes"]
         space = Layout(x.shape, x.dtype, 1)
@@ -234,15 +235,17 @@ def _runs_along(kernel: Kernel, plan: contraction.Plan | None, inner: int) -> bo
     return kernel.op == "loop" and not kernel.is_random
 
 
-def _is_owned(node: Tensor, plan: contraction.Plan | None, capacity: int) -> bool:
+def _is_owned(node: Tensor, plan: contraction.Plan | None, s: Schedule, capacity: int) -> bool:
     """Whether `node` is a large array of weights or their gradient, or is made of one that is larger than itself."""
-    size = Layout(node.shape, node.dtype, capacity).size
+    size = s.layout(node, capacity).size
     if BATCH not in node.shape:
         return 4 * size >= OWNED
     if plan is None or BATCH in plan.v.shape:
         return False
-    weights = Layout(plan.v.shape, plan.v.dtype, capacity).size
-    activations = size + Layout(plan.s.shape, plan.s.dtype, capacity).size
+    weights = s.layout(plan.v, capacity).size
+    if plan.s.op.name == "input":  # its rows are read by all threads in any case, for the gradient
+        return 4 * weights >= OWNED_AT_FIRST
+    activations = size + s.layout(plan.s, capacity).size
     return 4 * weights >= OWNED and weights > activations
 
 

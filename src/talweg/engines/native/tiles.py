@@ -81,6 +81,7 @@ class Nest:
     at_s: int = 0
     at_out: int = 0
     block: int = 0
+    divided: int | None = None
 
     def is_clipped(self, axis: int) -> bool:
         """Whether what is summed depends on the place along one of `rows`."""
@@ -95,6 +96,8 @@ class Nest:
 
     def shared(self, capacity: int) -> int:
         """Which of `rows` threads share out: the longest that can be divided anywhere."""
+        if self.divided is not None:
+            return self.divided
         lengths = [axis.long(capacity) for axis in self.rows]
         if len(lengths) > 1 and (self.has_whole or self.is_clipped(len(lengths) - 1)):
             lengths.pop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from talweg.engines.native import contraction, loops, profile, runtime, tiles, transfer, vectormath, windows
+from talweg.engines.native import contraction, loops, products, profile, runtime, tiles, transfer, vectormath, windows
 from talweg.engines.native.body import Body
 from talweg.engines.native.layout import C_TYPE, Layout
 from talweg.engines.native.memory import Detour, Memory, Run, Table, plan_memory
@@ -101,6 +101,7 @@ class _Writer:
             f"typedef {real} real;",
             vector.format("vec", self.lanes * size),
             vector.format("half", self.lanes * size // 2),
+            products.shuffles(self.lanes, size),
             vectormath.source(self.precision),
             runtime.THREADS,
             *self.counters.source(),
@@ -153,7 +154,7 @@ class _Writer:
         elif kernel.op == "scatter_add":
             written = loops.scatter_kernel(node, self._place, kept, self.names[node], parts)
         elif kernel.op in windows.WINDOWED:
-            written = windows.window_kernel(node, self._place, kept, self.names[node])
+            written = windows.window_kernel(node, self._place, kept, self.names[node], parts)
         else:
             to = "parts" if part else self.names[node]
             written = loops.reduce_kernel(node, self._place, kept, to, {} if part else parts, part)
@@ -206,6 +207,11 @@ class _Writer:
         part = task.parts.size // -(-self.capacity // tiles.PART) if task.parts else 0
         to = self.memory.pointer(task.parts) if task.parts else self._at(node)
         lines, calls = [f"/* {node!r}: sums of products of {p.v!r} and {p.s!r} */"], []
+        if p.product:
+            lines += products.product_kernel(name, p.product, self.lanes, table == "s")
+            rows = "lo, hi" if task.division.kind == "rows" else "0, n"
+            units = "lo, hi" if task.division.kind == "outer" else f"0, {p.product.units}"
+            calls.append(f"{name}({to}, {s}, {v}, {rows}, {units});")
         for number, nest in enumerate(p.nests):
             own = f"{name}_{number}" if len(p.nests) > 1 else name
             shared = None if part else _shared_axis(nest, task, self.capacity)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from talweg.engines.native.body import Body, Place
 from talweg.engines.native.layout import Layout
-from talweg.engines.native.loops import Written, bound
+from talweg.engines.native.loops import Parts, Written, bound
 from talweg.graph import Tensor
 
 WINDOWED = ("conv2d", "conv2d_input_gradient", "conv2d_kernel_gradient", "max_pool2d_gradient")
 
 
-def window_kernel(node: Tensor, place: Place, kept: set[Tensor], stored: str) -> Written:
-    """Plain loops over the window. Threads share the rows of the batch, but for the gradient of a kernel."""
+def window_kernel(node: Tensor, place: Place, kept: set[Tensor], stored: str, parts: Parts) -> Written:
+    """Plain loops over the window. Threads share the rows of the batch, or an axis of a kernel's gradient."""
     body = Body(place, {node}, kept)
     at = {t: place(t) for t in dict.fromkeys((*node.inputs, node))}
     for pointer, _ in (at[t] for t in node.inputs):
         body.used[pointer] = next(t for t in node.inputs if at[t][0] == pointer)
-    if node.op.name == "max_pool2d_gradient":
-        return Written(body, _pool_gradient(node, at, stored))
-    return Written(body, _convolution(node, at, stored))
+    write = _pool_gradient if node.op.name == "max_pool2d_gradient" else _convolution
+    return Written(body, write(node, at, stored, parts))
 
 
 Places = dict[Tensor, tuple[str, Layout]]
@@ -29,15 +28,13 @@ def _element(t: Tensor, at: Places, *index: str) -> str:
     return f"{pointer}[{layout.offset(tuple('0' if d == 1 else i for d, i in zip(t.shape, index, strict=True)))}]"
 
 
-def _pool_gradient(node: Tensor, at: Places, stored: str) -> list[str]:
+def _pool_gradient(node: Tensor, at: Places, stored: str, parts: Parts) -> list[str]:
     """Each window's gradient goes to the first of its largest elements; a window of NaN, to its first NaN."""
     g, x, y = node.inputs
     (kh, kw), (sh, sw) = node.attributes["size"], node.attributes["strides"]
     layout = at[node][1]
-    row = layout.strides[0]
     lines = [
-        f"memset({stored} + lo*{row}, 0, (hi - lo)*{row}*sizeof *{stored});",
-        "for (long b = lo; b < hi; b++)",
+        *_over_rows(parts, stored, layout.strides[0]),
         f"for (long i = 0; i < {y.shape[1]}; i++)",
         f"for (long j = 0; j < {y.shape[2]}; j++)",
         f"for (long c = 0; c < {bound(layout, 3, False) if node.shape[3] != 1 else 1}; c++) {{",
@@ -56,7 +53,14 @@ def _pool_gradient(node: Tensor, at: Places, stored: str) -> list[str]:
     return [*lines, "}"]
 
 
-def _convolution(node: Tensor, at: Places, stored: str) -> list[str]:
+def _over_rows(parts: Parts, cleared: str, row: int) -> list[str]:
+    """The head of the loop over the rows, and before it what makes them 0."""
+    start, end = parts.get(0, ("0", "n"))
+    clear = f"memset({cleared} + {start}*{row}, 0, ({end} - {start})*{row}*sizeof *{cleared});"
+    return [clear, f"for (long b = {start}; b < {end}; b++)"]
+
+
+def _convolution(node: Tensor, at: Places, stored: str, parts: Parts) -> list[str]:
     first, second = node.inputs
     groups = node.attributes["groups"]
     (sh, sw), (dh, dw) = node.attributes["strides"], node.attributes["dilation"]
@@ -74,16 +78,17 @@ def _convolution(node: Tensor, at: Places, stored: str) -> list[str]:
     k = _element(kernel, out_at, "u", "v", "c", "o")
     y = _element(response, out_at, "b", "i", "j", "o")
     sizes = {"i": response.shape[1], "j": response.shape[2], "o": filters, "u": kh, "v": kw, "c": channels}
-    loop = {name: f"for (long {name} = 0; {name} < {n}; {name}++)" for name, n in sizes.items()}
-    over_rows = "for (long b = lo; b < hi; b++)"
+    ends = {name: ("0", n) for name, n in sizes.items()}
+    if node.op.name == "conv2d_kernel_gradient":
+        ends |= {"uvco"[a]: own for a, own in parts.items()}
+    loop = {name: f"for (long {name} = {start}; {name} < {end}; {name}++)" for name, (start, end) in ends.items()}
+    clear, over_rows = _over_rows(parts, stored, at[node][1].strides[0])
     if node.op.name == "conv2d":
         outer, inner, total = [over_rows, *(loop[a] for a in "ijo")], [loop[a] for a in "uvc"], f"{x} * {k}"
     elif node.op.name == "conv2d_kernel_gradient":
         all_rows = "for (long b = 0; b < n; b++)"
         outer, inner, total = [loop[a] for a in "uvco"], [all_rows, loop["i"], loop["j"]], f"{x} * {y}"
     else:
-        row = at[node][1].strides[0]
-        clear = f"memset({stored} + lo*{row}, 0, (hi - lo)*{row}*sizeof *{stored});"
         return [clear, over_rows, *(loop[a] for a in "ijouvc"), f"{x} += {y} * {k};"]
     result = y if node.op.name == "conv2d" else k
     return [*outer, "{ real total = 0;", *inner, f"total += {total};", f"{result} = total; }}"]

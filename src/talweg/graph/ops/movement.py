@@ -264,13 +264,15 @@ def _take_dtype(x: Tensor, indices: Tensor, **_: Any) -> DType:
 def _row_numbers(indices: Array, rows: int, paired: int) -> Array:
     """The indices, moved into 0..rows - 1 and counted from the first row of all, along the `paired` axes in one."""
     pairs = indices.shape[:paired]
-    first = np.arange(math.prod(pairs)).reshape(*pairs, *[1] * (indices.ndim - paired)) * rows
-    return np.clip(indices, 0, rows - 1) + first
+    first = np.arange(math.prod(pairs)).reshape((*pairs, *[1] * (indices.ndim - paired))) * rows
+    numbers: Array = np.clip(indices, 0, rows - 1) + first
+    return numbers
 
 
 def _take_meaning(x: Array, indices: Array, paired: int) -> Array:
     rows = x.shape[paired]
-    return np.take(x.reshape(-1, *x.shape[paired + 1 :]), _row_numbers(indices, rows, paired), axis=0)
+    every = x.reshape((math.prod(x.shape[: paired + 1]), *x.shape[paired + 1 :]))
+    return np.take(every, _row_numbers(indices, rows, paired), axis=0)
 
 
 def _take_shape(x: Tensor, indices: Tensor, paired: int) -> Shape:
@@ -296,7 +298,7 @@ def _scatter_meaning(x: Array, indices: Array, rows: int, paired: int) -> Array:
     pairs, rest = indices.shape[:paired], x.shape[indices.ndim :]
     out = np.zeros((math.prod(pairs) * rows, *rest), x.dtype)
     np.add.at(out, _row_numbers(indices, rows, paired), x)
-    return out.reshape(*pairs, rows, *rest)
+    return out.reshape((*pairs, rows, *rest))
 
 
 def _scatter_shape(x: Tensor, indices: Tensor, rows: int, paired: int) -> Shape:

@@ -1,10 +1,47 @@
 """Layers: each declares what it learns and writes its formula."""
 
-from talweg.nn.layers.base import LAYERS, Context, Layer
-from talweg.nn.layers.convolution import Conv2D
-from talweg.nn.layers.core import Activation, Dropout, Flatten, Normalization, Rescaling, Reshape
-from talweg.nn.layers.dense import Dense
-from talweg.nn.layers.input import Input, InputLayer
+from talweg.nn.layers.activation import (
+    ELU,
+    Activation,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    Softmax,
+)
+from talweg.nn.layers.augmentation import (
+    RandomBrightness,
+    RandomContrast,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
+    RandomZoom,
+)
+from talweg.nn.layers.base import (
+    LAYERS,
+    Context,
+    Layer,
+)
+from talweg.nn.layers.convolution import (
+    Conv1D,
+    Conv1DTranspose,
+    Conv2D,
+    Conv2DTranspose,
+)
+from talweg.nn.layers.core import (
+    Identity,
+    Normalization,
+    Rescaling,
+)
+from talweg.nn.layers.dense import (
+    Dense,
+)
+from talweg.nn.layers.embedding import (
+    Embedding,
+)
+from talweg.nn.layers.input import (
+    Input,
+    InputLayer,
+)
 from talweg.nn.layers.merging import (
     Add,
     Average,
@@ -23,39 +60,146 @@ from talweg.nn.layers.merging import (
     multiply,
     subtract,
 )
-from talweg.nn.layers.normalization import BatchNormalization
-from talweg.nn.layers.pooling import MaxPool2D, MaxPooling2D
-from talweg.nn.layers.symbolic import KerasTensor
-from talweg.nn.layers.variable import Parameter, Variable
+from talweg.nn.layers.normalization import (
+    BatchNormalization,
+    GroupNormalization,
+    LayerNormalization,
+    RMSNormalization,
+    UnitNormalization,
+)
+from talweg.nn.layers.pooling import (
+    AveragePooling1D,
+    AveragePooling2D,
+    AvgPool1D,
+    AvgPool2D,
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalAvgPool1D,
+    GlobalAvgPool2D,
+    GlobalMaxPool1D,
+    GlobalMaxPool2D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+    MaxPool1D,
+    MaxPool2D,
+    MaxPooling1D,
+    MaxPooling2D,
+)
+from talweg.nn.layers.regularization import (
+    ActivityRegularization,
+    AlphaDropout,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    SpatialDropout1D,
+    SpatialDropout2D,
+)
+from talweg.nn.layers.reshaping import (
+    Cropping1D,
+    Cropping2D,
+    Flatten,
+    Permute,
+    RepeatVector,
+    Reshape,
+    UpSampling1D,
+    UpSampling2D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+)
+from talweg.nn.layers.separable import (
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+    SeparableConv1D,
+    SeparableConv2D,
+)
+from talweg.nn.layers.symbolic import (
+    KerasTensor,
+)
+from talweg.nn.layers.variable import (
+    Parameter,
+    Variable,
+)
 
 __all__ = [
-    "LAYERS",
     "Activation",
+    "ActivityRegularization",
     "Add",
+    "AlphaDropout",
     "Average",
+    "AveragePooling1D",
+    "AveragePooling2D",
+    "AvgPool1D",
+    "AvgPool2D",
     "BatchNormalization",
     "Concatenate",
     "Context",
+    "Conv1D",
+    "Conv1DTranspose",
     "Conv2D",
+    "Conv2DTranspose",
+    "Cropping1D",
+    "Cropping2D",
     "Dense",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
     "Dot",
     "Dropout",
+    "ELU",
+    "Embedding",
     "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "GlobalAvgPool1D",
+    "GlobalAvgPool2D",
+    "GlobalMaxPool1D",
+    "GlobalMaxPool2D",
+    "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
+    "GroupNormalization",
+    "Identity",
     "Input",
     "InputLayer",
     "KerasTensor",
+    "LAYERS",
     "Layer",
+    "LayerNormalization",
+    "LeakyReLU",
+    "MaxPool1D",
     "MaxPool2D",
+    "MaxPooling1D",
     "MaxPooling2D",
     "Maximum",
     "Minimum",
     "Multiply",
     "Normalization",
+    "PReLU",
     "Parameter",
+    "Permute",
+    "RMSNormalization",
+    "RandomBrightness",
+    "RandomContrast",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
+    "RandomZoom",
+    "ReLU",
+    "RepeatVector",
     "Rescaling",
     "Reshape",
+    "SeparableConv1D",
+    "SeparableConv2D",
+    "Softmax",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
     "Subtract",
+    "UnitNormalization",
+    "UpSampling1D",
+    "UpSampling2D",
     "Variable",
+    "ZeroPadding1D",
+    "ZeroPadding2D",
     "add",
     "average",
     "concatenate",

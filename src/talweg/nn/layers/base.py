@@ -15,7 +15,7 @@ import numpy as np
 from talweg import graph as g
 from talweg.errors import GraphError, ShapeError, UsageError
 from talweg.graph import Array, Shape, Tensor
-from talweg.graph.random import RandomStream
+from talweg.graph.random import RandomStream, key_of
 from talweg.nn.layers import symbolic
 from talweg.nn.layers.symbolic import Call, Structure
 from talweg.nn.layers.variable import Parameter, Variable, set_weights
@@ -54,24 +54,24 @@ class Context:
         """`tensor` under the name ``layer/label``, by which the reference engine shows its value."""
         return tensor.named(f"{self.layer}/{label}")
 
-    def random_uniform(self, shape: Shape) -> Tensor:
-        """Numbers in [0, 1), new at every step."""
-        seed, step = self._chance()
-        return g.random_uniform(seed, step, shape, next(self.streams))
+    def random_uniform(self, shape: Shape, seed: int | None = None) -> Tensor:
+        """Numbers in [0, 1), new at every step. seed: a layer's own, in place of the model's."""
+        key, step = self._chance(seed)
+        return g.random_uniform(key, step, shape, next(self.streams))
 
-    def random_normal(self, shape: Shape) -> Tensor:
-        """Standard normal numbers, new at every step."""
-        seed, step = self._chance()
-        return g.random_normal(seed, step, shape, next(self.streams))
+    def random_normal(self, shape: Shape, seed: int | None = None) -> Tensor:
+        """Standard normal numbers, new at every step. seed: a layer's own, in place of the model's."""
+        key, step = self._chance(seed)
+        return g.random_normal(key, step, shape, next(self.streams))
 
     def update(self, state: Tensor, value: Tensor) -> None:
         """Lets `state` become `value` after this step."""
         self.updates[state] = value
 
-    def _chance(self) -> tuple[Tensor, Tensor]:
+    def _chance(self, seed: int | None) -> tuple[Tensor, Tensor]:
         if self.seed is None or self.step is None:
             raise UsageError(f"layer {self.layer!r} asked for random numbers outside training")
-        return self.seed, self.step
+        return self.seed if seed is None else g.constant(key_of(seed), "uint"), self.step
 
 
 @dataclass(eq=False, repr=False)
@@ -249,7 +249,7 @@ class Layer(Described):
         """The number of numbers in the layer's variables.
 
         >>> from talweg.nn.layers import Dense
-        >>> from talweg.graph.random import RandomStream
+        >>> from talweg.graph.random import RandomStream, key_of
         >>> dense = Dense(64)
         >>> dense.build((128,), RandomStream(0, 0))
         >>> dense.count_params()                       # seed 000: (128 + 1) · 64

@@ -1,4 +1,4 @@
-"""The convolutional layer: the same small window of weights at every place of a picture."""
+"""Convolutions: the same small window of weights at every place of a picture or a sequence."""
 
 from __future__ import annotations
 
@@ -10,60 +10,53 @@ from typing import Any
 from talweg import graph as g
 from talweg.errors import ShapeError, UsageError
 from talweg.graph import Tensor
-from talweg.graph.ops.window import pair
+from talweg.graph.ops.window import Pair
 from talweg.nn import activations, constraints, initializers, regularizers
-from talweg.nn.layers.base import Context, Layer, Parameter
+from talweg.nn.layers.base import Context, Parameter
+from talweg.nn.layers.windows import _Windowed, data_format, one, padding, spread, two
 from talweg.registry import setting
 
 
-def padding(value: Any) -> str:
-    """ "valid" or "same"; raises `UsageError` for anything else."""
-    if not isinstance(value, str) or value.lower() not in ("valid", "same"):
-        raise UsageError(f"padding must be 'valid' (none) or 'same' (the size stays); got {value!r}")
-    return value.lower()
+class _Convolution(_Windowed):
+    """The base of convolutions: sums over windows, then a bias and an activation. The fields are each one's own."""
+
+    padding: str
+    activation: Any
+    use_bias: bool
+    bias_initializer: Any
+    bias_regularizer: Any
+    bias_constraint: Any
+    activity_regularizer: Any
+
+    def bias(self, outputs: int) -> Iterable[Parameter]:
+        """The parameter `bias`, unless `use_bias` is False."""
+        if self.use_bias:
+            shape = (outputs,)
+            yield Parameter(
+                "bias", shape, self.bias_initializer, self.bias_regularizer, constraint=self.bias_constraint
+            )
+
+    def activated(self, sums: Tensor, p: Any, context: Context) -> Tensor:
+        """$f(z + b)$ with the axes of the layer."""
+        z = self.flat(sums)
+        z = context.name(z + p.bias if self.use_bias else z, "preactivation")
+        y: Tensor = self.activation(z)
+        if self.activity_regularizer is not None:
+            context.losses.append(self.activity_regularizer(y) / g.batch_size())  # of one example, as in Keras
+        return y
 
 
-def data_format(value: Any) -> Any:
-    """None or "channels_last"; raises `UsageError` for anything else."""
-    if value not in (None, "channels_last"):
-        raise UsageError(
-            f"data_format must be None or 'channels_last', (batch, height, width, channels); got {value!r}. "
-            "Pictures with channels first are turned by np.moveaxis(x, 1, -1)."
-        )
-    return value
-
-
-def picture(shape: tuple[int, ...], layer: Layer) -> tuple[int, int, int]:
-    """Height, width and channels of an example of `shape`; raises `ShapeError` where it has other axes."""
-    if len(shape) != 3:
-        hint = f": add a channel axis: Reshape({(*shape, 1)})" if len(shape) == 2 else ""
-        raise ShapeError(
-            f"layer {layer.name!r}: {type(layer).__name__} needs examples of (height, width, channels); "
-            f"got {list(shape)}{hint}"
-        )
-    return shape
+# ── every filter sees every channel, or those of its group ────────────────────────────────────────────────
 
 
 @dataclass(eq=False, repr=False)
-class Conv2D(Layer):
-    r"""$y_{ijo} = f\left(\sum_{u,v,c} x_{is+ud,\, js+vd,\, c} \, k_{uvco} + b_o\right)$: strides s, dilation rate d.
-
-    x: (batch, height, width, channels). kernel: (height, width, channels / groups, filters). bias: (filters,).
-    y: (batch, rows, columns, filters). kernel_size, strides, dilation_rate: one number, or two for height and width.
-    padding: "valid" keeps windows inside; "same" adds zeros around, one more at the end where their number is odd, so
-    that there are ⌈height / stride⌉ rows. groups: group g of the channels makes group g of the filters.
-
-    Raises `UsageError` for an argument that makes no sense, `ShapeError` for examples that are no pictures, have a
-    number of channels that `groups` does not divide, or are smaller than the window.
-    LeCun et al., "Gradient-based learning applied to document recognition" (1998).
-    """
-
+class _Conv(_Convolution):
     filters: int
-    kernel_size: Any = setting(partial(pair, name="kernel_size"))
-    strides: Any = setting(partial(pair, name="strides"), (1, 1))
+    kernel_size: Any
+    strides: Any = 1
     padding: str = setting(padding, "valid")
     data_format: str | None = setting(data_format, None)
-    dilation_rate: Any = setting(partial(pair, name="dilation_rate"), (1, 1))
+    dilation_rate: Any = 1
     groups: int = 1
     activation: Any = setting(activations.get, None)
     use_bias: bool = True
@@ -77,14 +70,14 @@ class Conv2D(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, value in (("filters", self.filters), ("groups", self.groups)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise UsageError(f"Conv2D: {name} must be a whole number above 0; got {value!r}")
+        self.demand_whole("filters", "groups")
         if self.filters % self.groups:
-            raise UsageError(f"Conv2D: groups must divide filters; got {self.filters} filters, {self.groups} groups")
+            raise UsageError(
+                f"{type(self).__name__}: groups must divide filters; got {self.filters} filters, {self.groups} groups"
+            )
 
     def parameters(self, input_shape: tuple[int, ...]) -> Iterable[Parameter]:
-        channels = picture(input_shape, self)[2]
+        channels = spread(input_shape, self, self.axes)[-1]
         if channels % self.groups:
             raise ShapeError(
                 f"layer {self.name!r}: groups must divide the channels; got {channels} channels, {self.groups} groups"
@@ -93,14 +86,154 @@ class Conv2D(Layer):
         yield Parameter(
             "kernel", shape, self.kernel_initializer, self.kernel_regularizer, constraint=self.kernel_constraint
         )
-        if self.use_bias:
-            bias = (self.filters,)
-            yield Parameter("bias", bias, self.bias_initializer, self.bias_regularizer, constraint=self.bias_constraint)
+        yield from self.bias(self.filters)
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
-        z = g.conv2d(x, p.kernel, self.strides, self.padding, self.dilation_rate, self.groups)
-        z = context.name(z + p.bias if self.use_bias else z, "preactivation")
-        y: Tensor = self.activation(z)
-        if self.activity_regularizer is not None:
-            context.losses.append(self.activity_regularizer(y) / g.batch_size())  # of one example, as in Keras
-        return y
+        kernel = g.reshape(p.kernel, (*self.two(self.kernel_size), *p.kernel.shape[-2:]))
+        strides, dilation = self.two(self.strides), self.two(self.dilation_rate)
+        edges: Any = self.padding
+        if edges == "causal":  # a window ends at the step for which it is summed
+            edges = ((0, 0), ((self.kernel_size[0] - 1) * self.dilation_rate[0], 0))
+        return self.activated(g.conv2d(self.picture(x), kernel, strides, edges, dilation, self.groups), p, context)
+
+
+@dataclass(eq=False, repr=False)
+class Conv1D(_Conv):
+    r"""$y_{to} = f\left(\sum_{u,c} x_{ts+ud,\, c} \, k_{uco} + b_o\right)$: strides s, dilation rate d.
+
+    x: (batch, steps, channels). kernel: (kernel_size, channels / groups, filters). bias: (filters,). y: (batch, places,
+    filters). padding: "valid" and "same" as of `Conv2D`; "causal" adds zeros before the first step only, so that y at a
+    step knows nothing of later ones (van den Oord et al., "WaveNet", 2016).
+
+    Raises `UsageError` for an argument that makes no sense, `ShapeError` for examples that are no sequences, have a
+    number of channels that `groups` does not divide, or are shorter than the window.
+
+    >>> from talweg.nn.layers import Input
+    >>> Conv1D(8, 3, padding="causal", dilation_rate=2)(Input((20, 4))).shape
+    (None, 20, 8)
+    """
+
+    axes = 1
+    kernel_size: Any = setting(partial(one, name="kernel_size"))
+    strides: Any = setting(partial(one, name="strides"), 1)
+    padding: str = setting(partial(padding, causal=True), "valid")
+    dilation_rate: Any = setting(partial(one, name="dilation_rate"), 1)
+
+
+@dataclass(eq=False, repr=False)
+class Conv2D(_Conv):
+    r"""$y_{ijo} = f\left(\sum_{u,v,c} x_{is+ud,\, js+vd,\, c} \, k_{uvco} + b_o\right)$: strides s, dilation rate d.
+
+    x: (batch, height, width, channels). kernel: (height, width, channels / groups, filters). bias: (filters,).
+    y: (batch, rows, columns, filters). kernel_size, strides, dilation_rate: one number, or two for height and width.
+    padding: "valid" keeps windows inside; "same" adds zeros around, one more at the end where their number is odd, so
+    that there are ⌈height / stride⌉ rows. groups: group g of the channels makes group g of the filters.
+
+    Raises `UsageError` for an argument that makes no sense, `ShapeError` for examples that are no pictures, have a
+    number of channels that `groups` does not divide, or are smaller than the window.
+    LeCun et al., "Gradient-based learning applied to document recognition" (1998).
+
+    >>> from talweg.nn.layers import Input
+    >>> Conv2D(32, 3, strides=2, padding="same")(Input((28, 28, 1))).shape
+    (None, 14, 14, 32)
+    """
+
+    axes = 2
+    kernel_size: Any = setting(partial(two, name="kernel_size"))
+    strides: Any = setting(partial(two, name="strides"), (1, 1))
+    dilation_rate: Any = setting(partial(two, name="dilation_rate"), (1, 1))
+
+
+# ── backwards ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(eq=False, repr=False)
+class _ConvTranspose(_Convolution):
+    filters: int
+    kernel_size: Any
+    strides: Any = 1
+    padding: str = setting(padding, "valid")
+    output_padding: Any = None
+    data_format: str | None = setting(data_format, None)
+    dilation_rate: Any = 1
+    activation: Any = setting(activations.get, None)
+    use_bias: bool = True
+    kernel_initializer: Any = setting(initializers.get, "glorot_uniform")
+    bias_initializer: Any = setting(initializers.get, "zeros")
+    kernel_regularizer: Any = setting(regularizers.get, None)
+    bias_regularizer: Any = setting(regularizers.get, None)
+    activity_regularizer: Any = setting(regularizers.get, None)
+    kernel_constraint: Any = setting(constraints.get, None)
+    bias_constraint: Any = setting(constraints.get, None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.demand_whole("filters")
+        for step, apart in zip(self.strides, self.dilation_rate, strict=True):
+            if step > 1 and apart > 1:
+                raise UsageError(f"{type(self).__name__}: strides or dilation_rate must be 1; got {step} and {apart}")
+
+    def parameters(self, input_shape: tuple[int, ...]) -> Iterable[Parameter]:
+        shape = (*self.kernel_size, self.filters, spread(input_shape, self, self.axes)[-1])
+        yield Parameter(
+            "kernel", shape, self.kernel_initializer, self.kernel_regularizer, constraint=self.kernel_constraint
+        )
+        yield from self.bias(self.filters)
+
+    def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
+        kernel = g.reshape(p.kernel, (*self.two(self.kernel_size), *p.kernel.shape[-2:]))
+        added = self.output_padding or (None,) * self.axes
+        windows = zip(self.kernel_size, self.strides, self.dilation_rate, added, strict=True)
+        cropping = [*[(0, 0)] * (2 - self.axes), *(self._cropping(*window) for window in windows)]
+        strides, dilation = self.two(self.strides), self.two(self.dilation_rate)
+        return self.activated(g.conv2d_transpose(self.picture(x), kernel, strides, cropping, dilation), p, context)
+
+    def _cropping(self, size: int, stride: int, dilation: int, output_padding: int | None) -> Pair:
+        """What is cut off along an axis of (n - 1) · stride + reach numbers, at its ends, as Keras does."""
+        reach = (size - 1) * dilation + 1
+        if self.padding == "valid":
+            return 0, -(max(stride - reach, 0) if output_padding is None else output_padding)
+        whole = stride + reach - 2  # leaves n · stride
+        if output_padding is not None:
+            whole = reach + reach % 2 - 2 + output_padding  # leaves (n - 1) · stride + reach mod 2 + output_padding
+        before = min(whole - whole // 2, reach - 1)
+        return reach - 1 - before, reach - 1 - (whole - before)
+
+
+@dataclass(eq=False, repr=False)
+class Conv1DTranspose(_ConvTranspose):
+    r"""$y_{po} = f\left(\sum_{t,u \,:\, p = ts+ud} \sum_c x_{tc} \, k_{uoc} + b_o\right)$: a `Conv1D` backwards.
+
+    x: (batch, steps, channels). kernel: (kernel_size, filters, channels). The rest as of `Conv2DTranspose`.
+    """
+
+    axes = 1
+    kernel_size: Any = setting(partial(one, name="kernel_size"))
+    strides: Any = setting(partial(one, name="strides"), 1)
+    output_padding: Any = setting(partial(one, name="output_padding", least=0, optional=True), None)
+    dilation_rate: Any = setting(partial(one, name="dilation_rate"), 1)
+
+
+@dataclass(eq=False, repr=False)
+class Conv2DTranspose(_ConvTranspose):
+    r"""$y_{pqo} = f\left(\sum_{i,j,u,v} \sum_c x_{ijc} \, k_{uvoc} + b_o\right)$ over $p = is+ud$, $q = js+vd$.
+
+    Each number of x is spread over a window of y; a `Conv2D` with the same kernel leads back from y's shape to x's.
+    x: (batch, height, width, channels). kernel: (height, width, filters, channels). padding: "same" makes y height ·
+    stride high, "valid" (height - 1) · stride + max(kernel, stride). output_padding: rows and columns that y has beyond
+    (height - 1) · stride + kernel ("valid") or + kernel mod 2 ("same"), so that each of the shapes that a strided
+    `Conv2D` takes to one can be had back.
+
+    Raises `UsageError` for an argument that makes no sense, `ShapeError` for examples that are no pictures.
+    Zeiler et al., "Deconvolutional networks" (2010).
+
+    >>> from talweg.nn.layers import Input
+    >>> Conv2DTranspose(1, 3, strides=2, padding="same")(Input((14, 14, 32))).shape
+    (None, 28, 28, 1)
+    """
+
+    axes = 2
+    kernel_size: Any = setting(partial(two, name="kernel_size"))
+    strides: Any = setting(partial(two, name="strides"), (1, 1))
+    output_padding: Any = setting(partial(two, name="output_padding", least=0, optional=True), None)
+    dilation_rate: Any = setting(partial(two, name="dilation_rate"), (1, 1))

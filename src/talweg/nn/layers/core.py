@@ -1,8 +1,7 @@
-"""Layers that learn nothing: shape, activation, chance."""
+"""Layers that take data as they come: scaled, shifted, or as they are."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,77 +9,18 @@ from typing import Any
 import numpy as np
 
 from talweg import graph as g
-from talweg.errors import ShapeError, UsageError
+from talweg.errors import UsageError
 from talweg.graph import Tensor
-from talweg.nn import activations, initializers
+from talweg.nn import initializers
 from talweg.nn.layers.base import Context, Layer, Parameter
-from talweg.registry import setting
 
 
 @dataclass(eq=False, repr=False)
-class Activation(Layer):
-    """$y = f(x)$ for an activation given by name or as a function."""
-
-    activation: Any = setting(activations.get)
+class Identity(Layer):
+    """$y = x$: a place in a network with a name, by which what is there can be asked for."""
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
-        y: Tensor = self.activation(x)
-        return y
-
-
-@dataclass(eq=False, repr=False)
-class Flatten(Layer):
-    """Each example as one row of numbers: (batch, a, b, ...) becomes (batch, a · b · ...)."""
-
-    def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
-        return g.reshape(x, (g.BATCH, math.prod(x.shape[1:])))  # type: ignore[arg-type]
-
-
-@dataclass(eq=False, repr=False)
-class Reshape(Layer):
-    """Each example in another shape; one entry of `target_shape` may be -1, and is then found."""
-
-    target_shape: Any = setting(tuple)
-
-    def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
-        target, size = list(self.target_shape), math.prod(x.shape[1:])  # type: ignore[arg-type]
-        known = math.prod(d for d in target if d != -1)
-        if target.count(-1) == 1 and known and size % known == 0:
-            target[target.index(-1)] = size // known
-        if math.prod(target) != size or -1 in target:
-            raise ShapeError(
-                f"layer {self.name!r}: Reshape cannot put {size} numbers, {list(x.shape[1:])}, "
-                f"into {list(self.target_shape)}"
-            )
-        return g.reshape(x, (g.BATCH, *target))
-
-
-@dataclass(eq=False, repr=False)
-class Dropout(Layer):
-    r"""In training, each number becomes 0 with probability `rate` and is else divided by 1 - rate; nothing otherwise.
-
-    Srivastava et al., "Dropout" (2014), scaled in training as all frameworks do. `noise_shape` gives axes of length 1
-    along which one decision serves all.
-    """
-
-    rate: float
-    noise_shape: Any = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.rate, (int, float)) or not 0 <= self.rate < 1:
-            raise UsageError(f"Dropout: rate is the part that is dropped, from 0 to less than 1; got {self.rate!r}")
-
-    def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
-        if not context.training or self.rate == 0:
-            return x
-        shape = (
-            x.shape
-            if self.noise_shape is None
-            else tuple(x.shape[i] if d is None else d for i, d in enumerate(self.noise_shape))
-        )
-        kept = g.broadcast_to(context.random_uniform(shape) >= self.rate, x.shape)
-        return g.where(kept, x * (1 / (1 - self.rate)), 0.0)
+        return x
 
 
 @dataclass(eq=False, repr=False)

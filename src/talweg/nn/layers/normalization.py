@@ -1,8 +1,8 @@
-"""Batch normalization: numbers brought to mean 0 and variance 1, channel by channel, as training goes on."""
+"""Normalization: numbers brought to mean 0 and variance 1, over a batch, an example or a group of its channels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,61 @@ from talweg.errors import ShapeError, UsageError
 from talweg.graph import Tensor
 from talweg.nn import constraints, initializers, regularizers
 from talweg.nn.layers.base import Context, Layer, Parameter
+from talweg.nn.layers.windows import is_whole
 from talweg.registry import setting
 
 
+def _axes(axis: Any, rank: int, layer: Layer) -> tuple[int, ...]:
+    """`axis`, one or several, as axis numbers of a batch with `rank` axes; none may be the batch's."""
+    listed = (axis,) if isinstance(axis, int) else tuple(axis)
+    if not all(-rank < a < rank and a for a in listed):
+        raise ShapeError(
+            f"layer {layer.name!r}: axis {axis} is no axis of examples with {rank - 1} (the batch axis is 0)"
+        )
+    return tuple(sorted({a % rank for a in listed}))
+
+
+def _along(statistic: Tensor, axes: Sequence[int], rank: int) -> Tensor:
+    """What there is one of for each place along `axes`, so that it broadcasts to a tensor of `rank` axes."""
+    lengths = iter(statistic.shape)
+    return g.reshape(statistic, [next(lengths) if a in axes else 1 for a in range(rank)])
+
+
+def _one_or_several(axis: Any) -> Any:
+    return axis if isinstance(axis, int) else tuple(axis)
+
+
+class _Affine(Layer):
+    """The base: γ and β, learned, each of one `shape`."""
+
+    center: bool
+    scale: bool
+    epsilon: float
+    beta_initializer: Any
+    gamma_initializer: Any
+    beta_regularizer: Any
+    gamma_regularizer: Any
+    beta_constraint: Any
+    gamma_constraint: Any
+
+    def demand_epsilon(self) -> None:
+        if not self.epsilon >= 0:
+            raise UsageError(f"{type(self).__name__}: epsilon must not be below 0; got {self.epsilon!r}")
+
+    def gamma_and_beta(self, shape: tuple[int, ...]) -> Iterable[Parameter]:
+        for is_there, name in ((self.scale, "gamma"), (self.center, "beta")):
+            if is_there:
+                of = {k: getattr(self, f"{name}_{k}") for k in ("initializer", "regularizer", "constraint")}
+                yield Parameter(name, shape, **of)
+
+    def affine(self, y: Tensor, p: Any, axes: Sequence[int]) -> Tensor:
+        """γ y + β, with γ and β along `axes`."""
+        y = y * _along(p.gamma, axes, y.rank) if self.scale else y
+        return y + _along(p.beta, axes, y.rank) if self.center else y
+
+
 @dataclass(eq=False, repr=False)
-class BatchNormalization(Layer):
+class BatchNormalization(_Affine):
     r"""$y = \gamma \, (x - \mu) / \sqrt{\sigma^2 + \epsilon} + \beta$, with a mean and a variance for each channel.
 
     x: (batch, ..., channels, ...), the channels along `axis`; γ (`scale`) and β (`center`) are learned, (channels,).
@@ -53,20 +103,14 @@ class BatchNormalization(Layer):
             )
 
     def parameters(self, input_shape: tuple[int, ...]) -> Iterable[Parameter]:
-        channels = (input_shape[self._channels(len(input_shape) + 1) - 1],)
-        if self.scale:
-            yield Parameter(
-                "gamma", channels, self.gamma_initializer, self.gamma_regularizer, constraint=self.gamma_constraint
-            )
-        if self.center:
-            yield Parameter(
-                "beta", channels, self.beta_initializer, self.beta_regularizer, constraint=self.beta_constraint
-            )
+        [axis] = _axes(self.axis, len(input_shape) + 1, self)
+        channels = (input_shape[axis - 1],)
+        yield from self.gamma_and_beta(channels)
         yield Parameter("moving_mean", channels, self.moving_mean_initializer, trainable=False)
         yield Parameter("moving_variance", channels, self.moving_variance_initializer, trainable=False)
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
-        channels = self._channels(x.rank)
+        [channels] = _axes(self.axis, x.rank, self)
         others = [a for a in range(x.rank) if a != channels]
 
         def wide(statistic: Tensor) -> Tensor:
@@ -90,10 +134,139 @@ class BatchNormalization(Layer):
         before = context.updates.get(moving, moving)
         context.update(moving, before * self.momentum + batch * (1 - self.momentum))
 
-    def _channels(self, rank: int) -> int:
-        """`axis`, counted from the batch's, of a batch with `rank` axes."""
-        if not -rank < self.axis < rank:
+
+@dataclass(eq=False, repr=False)
+class LayerNormalization(_Affine):
+    r"""$y = \gamma \, (x - \mu) / \sqrt{\sigma^2 + \epsilon} + \beta$ with an example's own mean and variance.
+
+    μ and σ² are taken along `axis`, one or several, counted with the batch's; γ and β have a number for each place
+    there. Nothing depends on the batch, so training and prediction are alike. ε is 10⁻³ as in Keras; PyTorch has 10⁻⁵.
+
+    Raises `UsageError` for an epsilon below 0, `ShapeError` where the examples have no axis `axis`.
+    Ba, Kiros and Hinton, "Layer normalization" (2016).
+    """
+
+    axis: Any = setting(_one_or_several, -1)
+    epsilon: float = 1e-3
+    center: bool = True
+    scale: bool = True
+    beta_initializer: Any = setting(initializers.get, "zeros")
+    gamma_initializer: Any = setting(initializers.get, "ones")
+    beta_regularizer: Any = setting(regularizers.get, None)
+    gamma_regularizer: Any = setting(regularizers.get, None)
+    beta_constraint: Any = setting(constraints.get, None)
+    gamma_constraint: Any = setting(constraints.get, None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.demand_epsilon()
+
+    def parameters(self, input_shape: tuple[int, ...]) -> Iterable[Parameter]:
+        axes = _axes(self.axis, len(input_shape) + 1, self)
+        yield from self.gamma_and_beta(tuple(input_shape[a - 1] for a in axes))
+
+    def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
+        axes = _axes(self.axis, x.rank, self)
+        centered = x - g.mean(x, axes, keepdims=True)
+        y = centered / g.sqrt(g.mean(g.square(centered), axes, keepdims=True) + self.epsilon)
+        return self.affine(y, p, axes)
+
+
+@dataclass(eq=False, repr=False)
+class GroupNormalization(_Affine):
+    r"""`LayerNormalization` of each of `groups` groups of channels, over all places: a picture's, for instance.
+
+    The channels are along `axis`; γ and β have a number for each. groups: -1 is one for each channel ("instance
+    normalization"), 1 takes all together.
+
+    Raises `UsageError` for arguments that make no sense, `ShapeError` where the channels cannot be so divided.
+    Wu and He, "Group normalization" (2018).
+
+    >>> from talweg.nn.layers import Input
+    >>> GroupNormalization(4)(Input((8, 8, 16))).shape
+    (None, 8, 8, 16)
+    """
+
+    groups: int = 32
+    axis: int = -1
+    epsilon: float = 1e-3
+    center: bool = True
+    scale: bool = True
+    beta_initializer: Any = setting(initializers.get, "zeros")
+    gamma_initializer: Any = setting(initializers.get, "ones")
+    beta_regularizer: Any = setting(regularizers.get, None)
+    gamma_regularizer: Any = setting(regularizers.get, None)
+    beta_constraint: Any = setting(constraints.get, None)
+    gamma_constraint: Any = setting(constraints.get, None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.demand_epsilon()
+        if self.groups != -1 and not is_whole(self.groups):
+            raise UsageError(f"GroupNormalization: groups must be a whole number above 0, or -1; got {self.groups!r}")
+
+    def parameters(self, input_shape: tuple[int, ...]) -> Iterable[Parameter]:
+        [axis] = _axes(self.axis, len(input_shape) + 1, self)
+        channels = input_shape[axis - 1]
+        if self.groups != -1 and channels % self.groups:
             raise ShapeError(
-                f"layer {self.name!r}: axis {self.axis} is no axis of examples with {rank - 1} (the batch axis is 0)"
+                f"layer {self.name!r}: groups must divide the channels; got {channels} channels, {self.groups} groups"
             )
-        return self.axis % rank
+        yield from self.gamma_and_beta((channels,))
+
+    def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
+        [axis] = _axes(self.axis, x.rank, self)
+        places = [a for a in range(1, x.rank) if a != axis]
+
+        def of_groups(numbers: Tensor) -> Tensor:
+            """The means over groups, which are the means of their channels' means: those alone are put into groups."""
+            means = g.mean(numbers, places, keepdims=True)
+            channels = x.shape[axis]
+            assert isinstance(channels, int)
+            groups = channels if self.groups == -1 else self.groups
+            grouped = g.reshape(means, (x.shape[0], groups, channels // groups))
+            return g.reshape(g.broadcast_to(g.mean(grouped, -1, keepdims=True), grouped.shape), means.shape)
+
+        centered = x - of_groups(x)
+        y = centered / g.sqrt(of_groups(g.square(centered)) + self.epsilon)
+        return self.affine(y, p, (axis,))
+
+
+@dataclass(eq=False, repr=False)
+class RMSNormalization(Layer):
+    r"""$y = s \, x / \sqrt{\frac{1}{n} \sum_i x_i^2 + \epsilon}$ along `axis`, one or several; the scale s is learned.
+
+    Raises `UsageError` for an epsilon below 0, `ShapeError` where the examples have no axis `axis`.
+    Zhang and Sennrich, "Root mean square layer normalization" (2019).
+    """
+
+    axis: Any = setting(_one_or_several, -1)
+    epsilon: float = 1e-6
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.epsilon >= 0:
+            raise UsageError(f"RMSNormalization: epsilon must not be below 0; got {self.epsilon!r}")
+
+    def parameters(self, input_shape: tuple[int, ...]) -> Iterable[Parameter]:
+        axes = _axes(self.axis, len(input_shape) + 1, self)
+        yield Parameter("scale", tuple(input_shape[a - 1] for a in axes), "ones")
+
+    def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
+        axes = _axes(self.axis, x.rank, self)
+        size = g.sqrt(g.mean(g.square(x), axes, keepdims=True) + self.epsilon)
+        return x / size * _along(p.scale, axes, x.rank)
+
+
+@dataclass(eq=False, repr=False)
+class UnitNormalization(Layer):
+    r"""$y = x / \sqrt{\sum_i x_i^2}$ along `axis`, one or several: vectors of length 1, or 0 where x is 0.
+
+    Raises `ShapeError` where the examples have no axis `axis`.
+    """
+
+    axis: Any = setting(_one_or_several, -1)
+
+    def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
+        axes = _axes(self.axis, x.rank, self)
+        return x / g.sqrt(g.maximum(g.sum(g.square(x), axes, keepdims=True), 1e-12))

@@ -1,0 +1,57 @@
+"""The embedding layer: a row of numbers that is learned for each of a set of things."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from talweg import graph as g
+from talweg.errors import UsageError
+from talweg.graph import Tensor
+from talweg.nn import constraints, initializers, regularizers
+from talweg.nn.layers.base import Context, Layer, Parameter
+from talweg.nn.layers.windows import is_whole
+from talweg.registry import setting
+
+
+@dataclass(eq=False, repr=False)
+class Embedding(Layer):
+    r"""$y_{n \dots} = E_{x_{n \dots}}$: row x of a table E (input_dim, output_dim).
+
+    x: (batch, ...). y: (batch, ..., output_dim). x holds whole numbers from 0 to input_dim - 1: words of a vocabulary,
+    for instance. A number outside has no row, and its y is NaN, so that the loss shows it (as with JAX in Keras;
+    TensorFlow and PyTorch stop). In float32, numbers from 2^24 on cannot be told apart.
+
+    Raises `UsageError` for an input_dim or output_dim below 1. Bengio et al., "A neural probabilistic language model"
+    (2003).
+
+    >>> from talweg.nn.layers import Input
+    >>> Embedding(1000, 16)(Input((12,))).shape
+    (None, 12, 16)
+    """
+
+    input_dim: int = field()  # not a Layer's: that is the length of an example
+    output_dim: int = field()
+    embeddings_initializer: Any = setting(initializers.get, "uniform")
+    embeddings_regularizer: Any = setting(regularizers.get, None)
+    embeddings_constraint: Any = setting(constraints.get, None)
+
+    def __post_init__(self) -> None:
+        rows, self.input_dim = self.input_dim, None  # type: ignore[assignment]
+        super().__post_init__()
+        object.__setattr__(self, "input_dim", rows)
+        for name in ("input_dim", "output_dim"):
+            if not is_whole(value := getattr(self, name)):
+                raise UsageError(f"Embedding: {name} must be a whole number above 0; got {value!r}")
+
+    def parameters(self, input_shape: tuple[int, ...]) -> Iterable[Parameter]:
+        shape, constraint = (self.input_dim, self.output_dim), self.embeddings_constraint
+        yield Parameter(
+            "embeddings", shape, self.embeddings_initializer, self.embeddings_regularizer, constraint=constraint
+        )
+
+    def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
+        has_row = g.where(x >= 0, x < self.input_dim, False)
+        rows = g.take(p.embeddings, g.cast(g.where(has_row, x, 0.0), "int"))
+        return g.where(g.expand_dims(has_row, -1), rows, float("nan"))
