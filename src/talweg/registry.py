@@ -60,8 +60,8 @@ def _fold(name: str) -> str:
 def snake_case(class_name: str) -> str:
     """The name in small letters, its words apart, as Keras has it: a word begins where small letters follow a capital.
 
-    >>> snake_case("SparseCategoricalCrossentropy"), snake_case("Conv2DTranspose"), snake_case("PReLU"), snake_case("SGD")
-    ('sparse_categorical_crossentropy', 'conv2d_transpose', 'p_re_lu', 'sgd')
+    >>> snake_case("SparseCategoricalCrossentropy"), snake_case("Conv2DTranspose"), snake_case("PReLU")
+    ('sparse_categorical_crossentropy', 'conv2d_transpose', 'p_re_lu')
     """
     apart = re.sub(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", class_name)
     return apart.lower()

@@ -69,7 +69,9 @@ class Body:
             return self.value(x, tuple("0" if d == 1 else next(left) for d in x.shape))
         if self._is_stored(x):
             layouts = self._place(x)[1], Layout(node.shape, node.dtype, self._place(x)[1].capacity)
-            if all(layout.is_dense and not layout.by_columns for layout in layouts):  # the very same numbers, one after another
+            if all(
+                layout.is_dense and not layout.by_columns for layout in layouts
+            ):  # the very same numbers, one after another
                 pointer = self._place(x)[0]
                 self.used[pointer] = x
                 return f"{pointer}[{layouts[1].offset(index)}]"

@@ -113,9 +113,8 @@ def _dot(node: Tensor, capacity: int, columns: frozenset[Shape]) -> Plan | None:
     pairs = zip(over[v], over[s], strict=True)
     sums = [Axis(_length(v, x), strides[x], ls.strides[y], 0) for x, y in pairs if v.shape[x] != 1]
     outer = [a for a, d in enumerate(node.shape) if d != 1 and a != out.inner]
-    nests = (Nest(out.width, tuple(rows), merged(sums)),)
-    if out.by_columns:
-        nests = tuple(_in_strips(nests[0]))
+    nest = Nest(out.width, tuple(rows), merged(sums))
+    nests = tuple(_in_strips(nest)) if out.by_columns else (nest,)
     return Plan(v, s, nests, copy, outer=outer[0] if len(outer) == 1 else None)
 
 

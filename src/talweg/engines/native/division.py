@@ -6,6 +6,7 @@ not wait for anybody. `followed` finds out where that is so.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,7 @@ from talweg.graph import BATCH, Tensor
 from talweg.graph.ops.contraction import free_axes
 
 Kind = Literal["rows", "outer", "inner", "everyone", "alone"]
+Rule = Callable[[Tensor, int], list[int | None]]
 Source = tuple[Tensor, int | None]  # an operand, and its axis that is followed; None: it is read from end to end
 
 
@@ -127,7 +129,7 @@ def _scatter(node: Tensor, axis: int) -> list[int | None]:
     return [axis - paired - 1 + node.inputs[1].rank, None]
 
 
-def _window(*followed_by: dict[int, int]) -> object:
+def _window(*followed_by: dict[int, int]) -> Rule:
     """A rule for a convolution or pooling: for each operand, the axis of the result -> the operand's."""
 
     def rule(node: Tensor, axis: int) -> list[int | None]:
@@ -137,7 +139,7 @@ def _window(*followed_by: dict[int, int]) -> object:
     return rule
 
 
-_RULES = {
+_RULES: dict[str, Rule] = {
     "broadcast": _broadcast,
     "reshape": _reshape,
     "transpose": lambda node, axis: [node.attributes["permutation"][axis]],

@@ -27,7 +27,7 @@ Index = tuple[str, ...]  # for each axis, a C expression
 
 
 def padded(n: int) -> int:
-    """n, rounded up to whole vectors; where that costs little, to whole lines of the cache, which no two threads share."""
+    """n, rounded up to whole vectors; where that costs little, to whole lines of the cache."""
     step = LINE if n > WIDE else PADDING
     return -(-n // step) * step
 

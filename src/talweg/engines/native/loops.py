@@ -48,9 +48,7 @@ def _for(layout: Layout, axis: int, exact: bool = True, parts: Parts | None = No
     return f"for (long i{axis} = {start}; i{axis} < {last}; i{axis}++) {{"
 
 
-def loop_kernel(
-    kernel: Kernel, place: Place, kept: set[Tensor], stored: dict[Tensor, str], parts: Parts
-) -> Written:
+def loop_kernel(kernel: Kernel, place: Place, kept: set[Tensor], stored: dict[Tensor, str], parts: Parts) -> Written:
     """A group of elementwise tensors: one loop nest for all. `stored`: those that go to memory, and where."""
     node = kernel.nodes[0]
     if are_pairs(node):
@@ -81,9 +79,7 @@ def _is_flat(kernel: Kernel) -> bool:
     return in_place and kernel.is_plain
 
 
-def combining_kernel(
-    node: Tensor, place: Place, kept: set[Tensor], stored: str, parts: Parts, part: int
-) -> Written:
+def combining_kernel(node: Tensor, place: Place, kept: set[Tensor], stored: str, parts: Parts, part: int) -> Written:
     """The sum of what the parts of the batch came to, one after the other: the same for any number of threads."""
     layout = place(node)[1]
     axes, index = axes_and_index(layout)
@@ -118,9 +114,7 @@ def _random_pairs(node: Tensor, place: Place, kept: set[Tensor], stored: str, pa
     return Written(Body(place, {node}, kept), lines)
 
 
-def reduce_kernel(
-    node: Tensor, place: Place, kept: set[Tensor], stored: str, parts: Parts, part: int = 0
-) -> Written:
+def reduce_kernel(node: Tensor, place: Place, kept: set[Tensor], stored: str, parts: Parts, part: int = 0) -> Written:
     """A sum, maximum, or place of the maximum."""
     if node.op.name == "argmax":
         return _argmax(node, place, kept, stored, parts)

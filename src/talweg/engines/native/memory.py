@@ -13,7 +13,7 @@ from talweg.engines.native.division import EVERYONE
 from talweg.engines.native.layout import C_TYPE, SLACK, Layout
 from talweg.engines.native.phases import Task, Thing
 from talweg.engines.native.schedule import FROM_MEMORY, Schedule
-from talweg.graph import BATCH, Tensor
+from talweg.graph import Tensor
 
 ALIGNMENT = 64  # bytes
 CACHED = 3 << 17  # bytes of a block's tensors, so that they and what else is read stay in a core's own cache
@@ -53,7 +53,7 @@ class Run:
 
 @dataclass
 class Memory:
-    """layouts of every tensor; offsets (bytes) of those that all threads share, and of those that each has its own of."""
+    """layouts of every tensor; offsets (bytes) of those that all threads share; `own`: those that each has one of."""
 
     precision: str
     capacity: int

@@ -28,7 +28,10 @@ class Choice:
 
 @dataclass(eq=False)
 class Task:
-    """Something that a step does: run a kernel, bring rows, hand out results. overwrites: states whose old value goes."""
+    """Something that a step does: run a kernel, bring rows, hand out results.
+
+    overwrites: the states whose old value is gone then.
+    """
 
     name: str
     writes: tuple[Thing, ...]

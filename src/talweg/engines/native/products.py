@@ -1,8 +1,8 @@
 """The kernel of contractions whose operands both lie along what is summed: y[b, u] = Σ_k x[b, k] w[u, k].
 
 The sum itself runs in vectors, a tile of rows times units at once; at the end each vector is added up, all of a tile
-together: halves of two vectors are interleaved and added, until there is one vector of sums. Each sum is in the order of
-its lanes: the same bits for any number of threads.
+together: halves of two vectors are interleaved and added, until there is one vector of sums. Each sum is in the order
+of its lanes: the same bits for any number of threads.
 """
 
 from __future__ import annotations
@@ -60,8 +60,9 @@ def shuffles(lanes: int, width: int) -> str:
 
 def product_kernel(name: str, p: Product, lanes: int, is_table: bool) -> list[str]:
     """C for rows `first` to `last` and units `lo` to `hi`. is_table: x is a table of where its rows lie."""
+    x = "const real **restrict x" if is_table else "const real *restrict x"
     lines = [
-        f"static void {name}(real *restrict out, const real *{'*' if is_table else ''}restrict x, const real *restrict w,",
+        f"static void {name}(real *restrict out, {x}, const real *restrict w,",
         "                    long first, long last, long lo, long hi)",
         "{",
         "long u = lo;",

@@ -190,7 +190,9 @@ class Counters:
         numbers[...] = 0
         none = (0.0,) * threads
         laps = [
-            replace(lap, busy=none, waiting=(*times,)) if lap.kernel == WAIT else replace(lap, busy=(*times,), waiting=none)
+            replace(lap, busy=none, waiting=(*times,))
+            if lap.kernel == WAIT
+            else replace(lap, busy=(*times,), waiting=none)
             for lap, times in zip(self.laps, spent, strict=True)
         ]
         return Profile(steps, threads, a_step, tuple(laps))

@@ -15,7 +15,9 @@ from talweg.graph import BATCH, Shape, Tensor
 
 SMALL = 16384  # multiplications or elements visited, from which on a kernel is worth dividing between threads
 TINY = 1024  # up to which each thread had better compute it itself than wait for another
-SHARED_OUT = 1 << 15  # multiplications or elements visited, from which on threads share out the rows that a sum goes over
+SHARED_OUT = (
+    1 << 15
+)  # multiplications or elements visited, from which on threads share out the rows that a sum goes over
 LARGEST = 1 << 22  # bytes that the parts of such a sum may take
 TURNED = 1 << 15  # numbers that each thread had better rearrange itself than wait for another
 OWNED_AT_FIRST = 1 << 15  # and those of a first layer, whose gradient makes each thread read all rows in any case
@@ -71,7 +73,10 @@ def tasks(s: Schedule, capacity: int, threads: int, lanes: int) -> list[Task]:
     """Everything that a step does, in an order in which one thread could do it."""
     program = s.program
     plans = {
-        k.nodes[0]: plan for k in s.kernels if k.is_contraction if (plan := contraction.plan(k.nodes[0], capacity, s.columns))
+        k.nodes[0]: plan
+        for k in s.kernels
+        if k.is_contraction
+        if (plan := contraction.plan(k.nodes[0], capacity, s.columns))
     }
     rows = [x for x in program.inputs if has_rows(x)]
     tables = {x: Table(x) for x in rows if _can_stay(x, s, plans, lanes)}
@@ -105,8 +110,10 @@ def _can_stay(x: Tensor, s: Schedule, plans: dict[Tensor, contraction.Plan], lan
         return False
     readers = [k for k in s.kernels if x in k.reads]
     for plan in (plans.get(k.nodes[0]) for k in readers):
-        if plan is None or plan.v is plan.s or any(
-            operand is x and copy for operand, copy in ((plan.v, plan.copy_v), (plan.s, plan.copy_s))
+        if (
+            plan is None
+            or plan.v is plan.s
+            or any(operand is x and copy for operand, copy in ((plan.v, plan.copy_v), (plan.s, plan.copy_s)))
         ):
             return False
         if plan.v is x and any(nest.width % lanes for nest in plan.nests):
@@ -153,8 +160,9 @@ def _kernel_tasks(
         reads = {instead.get(x, x): a for x, a in summed(kernel, s.kept).items()}
         choice = _divided(_rows(0), reads)
         out.append(Compute(kernel.name, (parts,), [choice], kernel=kernel, plan=plan, work=work, parts=parts))
-        choices = [_divided(d, {parts: None}) for d in _divisions(kernel, None, _count(node.shape, capacity), s, capacity, threads, lanes)]
         total = _count(node.shape, capacity)
+        divisions = _divisions(kernel, None, total, s, capacity, threads, lanes)
+        choices = [_divided(d, {parts: None}) for d in divisions]
         out.append(Combine(f"{kernel.name}, sum", (node,), choices, kernel=kernel, work=total, parts=parts))
         return out
     choices = []
@@ -167,7 +175,7 @@ def _kernel_tasks(
 
 
 def _parts(kernel: Kernel, plan: contraction.Plan | None, work: int, s: Schedule, capacity: int) -> Detour | None:
-    """Room for the sums of parts of the batch, where a result is so small that threads had better share out the rows."""
+    """Room for the sums of parts of the batch, where a result is so small that threads had better share its rows."""
     node = kernel.nodes[0]
     if BATCH in node.shape or not any(BATCH in x.shape for x in node.inputs) or work < SHARED_OUT:
         return None
@@ -192,7 +200,7 @@ def _divisions(
     long = [a for a, d in enumerate(node.shape) if d != 1]
     out: list[Division] = []
     outer = [a for a in long if a != layout.inner]
-    longest = max(outer, key=lambda a: node.shape[a] if isinstance(node.shape[a], int) else 0, default=None)
+    longest = max(outer, key=lambda a: layout.lengths[a], default=None)
     if BATCH in node.shape and (kernel.op != "random_uniform" or loops.are_pairs(node)):
         out.append(_rows(node.shape.index(BATCH)))
     elif plan and plan.outer is not None:
@@ -204,11 +212,11 @@ def _divisions(
     inner = layout.inner
     if inner is not None and node.shape[inner] in {units for _, units in s.columns} and not layout.by_columns:
         is_read = plan is not None and plan.product is not None and _is_owned(node, plan, s, capacity)
-        if plan is None and _runs_along(kernel, None, inner) or plan is not None and plan.product:
+        if (plan is None and _runs_along(kernel, None, inner)) or (plan is not None and plan.product):
             out.insert(0 if is_read else len(out), Division("outer", ("outer", node.shape[inner]), inner))
     elif inner is not None and node.shape[inner] is not BATCH and _runs_along(kernel, plan, inner):
+        division = Division("inner", ("inner", layout.width), inner)
         if len(tiles.panels(layout.width, lanes)) >= threads > 1:
-            division = Division("inner", ("inner", layout.width), inner)
             out.insert(0 if _is_owned(node, plan, s, capacity) else len(out), division)
     if work <= TINY and not set(kernel.nodes) & set(s.program.updates.values()) and BATCH not in node.shape:
         out.append(EVERYONE)

@@ -269,7 +269,9 @@ class _Tiles:
             is_table = self.table == "s" and self.tiled.length is None
             at_s = _at("", nest.at_s, tuple(x for x in here if x[0] != "m")) if is_table else None
             lines = [f"const real *vk = {_at('v', nest.at_v, here, self.table)};"]
-            lines.append(f"const long k = {at_s};" if at_s else f"const real *sk = {_at('s', nest.at_s, here, self.table)};")
+            lines.append(
+                f"const long k = {at_s};" if at_s else f"const real *sk = {_at('s', nest.at_s, here, self.table)};"
+            )
             lines += [f"const {kind} b{j} = *(const {kind}u *)(vk + {at});" for j, (at, kind) in enumerate(self.panel)]
             for i, w in rows:
                 products = " ".join(f"c{i}_{w}_{j} += a * b{j};" for j in range(len(self.panel)))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from talweg.engines.native import contraction, loops, products, profile, runtime, tiles, transfer, vectormath, windows
+from talweg.engines.native import loops, products, profile, runtime, tiles, transfer, vectormath, windows
 from talweg.engines.native.body import Body
 from talweg.engines.native.layout import C_TYPE, Layout
 from talweg.engines.native.memory import Detour, Memory, Run, Table, plan_memory
 from talweg.engines.native.phases import Task, Thing, phases
 from talweg.engines.native.schedule import Schedule, schedule
 from talweg.engines.native.tasks import SMALL, Bring, Combine, Compute, HandOut, Rearrange, Store, has_rows, tasks
-from talweg.graph import BATCH, Program, Tensor, input_tensor
+from talweg.graph import Program, Tensor, input_tensor
 from talweg.graph.ops.contraction import free_axes
 
 
@@ -114,9 +114,10 @@ class _Writer:
         """One C function for each kernel and each copy, named after the tensor that it computes."""
         lines: list[str] = []
         for task, name in self.functions_of.items():
-            if isinstance(task, Compute | Rearrange):
-                write = self._copy if isinstance(task, Rearrange) else self._contraction if task.plan else self._loops
-                lines += write(task, name)  # type: ignore[operator]
+            if isinstance(task, Rearrange):
+                lines += self._copy(task, name)
+            elif isinstance(task, Compute):
+                lines += self._contraction(task, name) if task.plan else self._loops(task, name)
             else:
                 self.calls[task] = self._transfer(task)
         return lines
@@ -136,6 +137,7 @@ class _Writer:
             return "\n".join(transfer.output(task.number, t, self.memory.layouts[t], self._at(t)))
         assert isinstance(task, Store)
         (state,) = task.overwrites
+        assert isinstance(state, Tensor)
         size = self.memory.layouts[t].size * self.memory.width_of(t)
         return f"memcpy({self._at(state)}, {self._at(t)}, {size});"
 
@@ -200,9 +202,9 @@ class _Writer:
         assert kernel is not None and p is not None
         node = kernel.nodes[0]
         copies: dict[Tensor | None, Thing] = {c.operand: c for c in task.reads if isinstance(c, Detour)}
-        tables = {c.of: c for c in task.reads if isinstance(c, Table)}
+        tables: dict[Tensor | None, Thing] = {c.of: c for c in task.reads if isinstance(c, Table)}
         table = "v" if p.v in tables else "s" if p.s in tables else ""
-        copies |= tables
+        copies.update(tables)
         v, s = (self.memory.pointer(copies.get(t, t)) for t in (p.v, p.s))
         part = task.parts.size // -(-self.capacity // tiles.PART) if task.parts else 0
         to = self.memory.pointer(task.parts) if task.parts else self._at(node)
@@ -216,7 +218,11 @@ class _Writer:
             own = f"{name}_{number}" if len(p.nests) > 1 else name
             shared = None if part else _shared_axis(nest, task, self.capacity)
             lines += tiles.micro_kernel(own, nest, self.capacity, self.lanes, shared, part, table)
-            panels = "first_panel, last_panel" if task.division.kind == "inner" else f"0, {len(tiles.panels(nest.width, self.lanes))}"
+            panels = (
+                "first_panel, last_panel"
+                if task.division.kind == "inner"
+                else f"0, {len(tiles.panels(nest.width, self.lanes))}"
+            )
             calls.append(f"{own}({to}, {v}, {s}, n, lo, hi, {panels});")
         self.calls[task] = "\n".join(calls)
         return lines
@@ -271,7 +277,8 @@ class _Writer:
             "{",
             "char *own = j->memory + SHARED + thread * (long)OWN;",
             *self.counters.begin(),
-            "for (int64_t first = 0, at = 0; first < j->rows; first += j->batch, at++) step(j, own, first, at, thread);",
+            "for (int64_t first = 0, at = 0; first < j->rows; first += j->batch, at++)",
+            "step(j, own, first, at, thread);",
             *self.counters.end(),
             "}",
         ]
@@ -286,17 +293,20 @@ class _Writer:
         if division.kind == "inner":
             (_, width) = division.key
             starts = [panel[0][0] for panel in tiles.panels(width, self.lanes)]  # type: ignore[arg-type]
-            bounds = ", ".join(map(str, [*starts, width]))
-            ends = [f"part({len(starts)}, 1, thread{more}, threads)" for more in ("", " + 1")]
+            columns = ", ".join(map(str, [*starts, width]))
+            halves = [f"part({len(starts)}, 1, thread{more}, threads)" for more in ("", " + 1")]
             head = [
-                f"{{ static const long start[] = {{ {bounds} }}; /* columns of panels of vectors */",
-                f"const long first_panel = {ends[0]}, last_panel = {ends[1]};",
+                f"{{ static const long start[] = {{ {columns} }}; /* columns of panels of vectors */",
+                f"const long first_panel = {halves[0]}, last_panel = {halves[1]};",
                 "const long left = start[first_panel], right = start[last_panel]; (void)left; (void)right;",
             ]
             if not run.block:
                 return [*head, f"const long lo = 0, hi = {run.length}; (void)lo; (void)hi;"]
-            to = run.length
-            return [*head, f"for (long lo = 0, hi; lo < {to}; lo = hi) {{ hi = lo + {run.block} < {to} ? lo + {run.block} : {to};"]
+            return [
+                *head,
+                f"for (long lo = 0, hi; lo < {run.length}; lo = hi) {{",
+                f"hi = lo + {run.block} < {run.length} ? lo + {run.block} : {run.length};",
+            ]
         length, unit_ = ("n", self.rows_together) if division.kind == "rows" else _length(run)
         bounds = [f"part({length}, {unit_}, thread{more}, threads)" for more in ("", " + 1")]
         if not run.block:

@@ -78,7 +78,7 @@ def _convolution(node: Tensor, at: Places, stored: str, parts: Parts) -> list[st
     k = _element(kernel, out_at, "u", "v", "c", "o")
     y = _element(response, out_at, "b", "i", "j", "o")
     sizes = {"i": response.shape[1], "j": response.shape[2], "o": filters, "u": kh, "v": kw, "c": channels}
-    ends = {name: ("0", n) for name, n in sizes.items()}
+    ends = {name: ("0", str(n)) for name, n in sizes.items()}
     if node.op.name == "conv2d_kernel_gradient":
         ends |= {"uvco"[a]: own for a, own in parts.items()}
     loop = {name: f"for (long {name} = {start}; {name} < {end}; {name}++)" for name, (start, end) in ends.items()}
