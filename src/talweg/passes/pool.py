@@ -42,10 +42,13 @@ def pool_first(program: Program) -> Program:
 def _written(program: Program, rule: Rule) -> Program:
     new: dict[Tensor, Tensor] = {}
     for node in program.order:
-        inputs = tuple(new[x] for x in node.inputs)
-        is_same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
-        again = node if is_same else Tensor(node.op, inputs, node.attributes, node.shape, node.dtype, node.name)
-        new[node] = rule(node, new) or again
+        inputs, found = tuple(new[x] for x in node.inputs), rule(node, new)
+        if found is not None:
+            new[node] = found
+        elif all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
+            new[node] = node
+        else:
+            new[node] = Tensor(node.op, inputs, node.attributes, node.shape, node.dtype, node.name)
     return program.with_results(new[t] for t in program.results)
 
 
@@ -73,7 +76,9 @@ def _is_only_pooled(y: Tensor, readers: dict[Tensor, list[Tensor]], results: set
 
 def _activation_after(program: Program) -> Rule:
     readers, results = _readers(program), set(program.results)
-    largest: dict[Tensor, Tensor] = {}  # pooling -> the same of what relu was applied to
+    largest: dict[
+        Tensor, tuple[Tensor, Tensor]
+    ] = {}  # pooling -> the same of what relu was applied to, where it is ≤ 0
 
     def is_relu(y: Tensor) -> bool:
         if y.op.name != "where" or number(y.inputs[1]) != 0 or not _is_only_pooled(y, readers, results):
@@ -90,14 +95,15 @@ def _activation_after(program: Program) -> Rule:
 
     def rule(node: Tensor, new: dict[Tensor, Tensor]) -> Tensor | None:
         if node.op.name == "max_pool2d" and is_relu(node.inputs[0]):
-            z = largest[node] = node.op(new[node.inputs[0].inputs[2]], **node.attributes)
-            return where(z <= 0, 0.0, z).named(node.name)
+            z = node.op(new[node.inputs[0].inputs[2]], **node.attributes)
+            largest[node] = z, z <= 0
+            return where(largest[node][1], 0.0, z).named(node.name)
         if node.op.name == "where" and _is_masked(node, node.inputs[0]):
             back = node.inputs[2]
             g, y, pooled = back.inputs
             if pooled in largest and y.inputs[0] is node.inputs[0]:
-                z = largest[pooled]
-                return back.op(where(z <= 0, 0.0, new[g]), z.inputs[0], z, name=node.name, **back.attributes)
+                z, is_closed = largest[pooled]
+                return back.op(where(is_closed, 0.0, new[g]), z.inputs[0], z, name=node.name, **back.attributes)
         return None
 
     return rule
@@ -125,7 +131,8 @@ def _bias_after(program: Program) -> Rule:
         if node.op.name == "max_pool2d" and (found := parts(node.inputs[0])):
             z = largest[node] = node.op(new[found[0]], **node.attributes)
             return (z + broadcast_to(new[found[1]], z.shape)).named(node.name)
-        if node.op.name == "max_pool2d_gradient" and (z := largest.get(node.inputs[2])) is not None:
+        if node.op.name == "max_pool2d_gradient" and node.inputs[2] in largest:
+            z = largest[node.inputs[2]]
             return node.op(new[node.inputs[0]], z.inputs[0], z, name=node.name, **node.attributes)
         return None
 

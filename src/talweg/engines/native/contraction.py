@@ -21,19 +21,15 @@ SHORT = 6  # places across an image, below which a tile takes several images
 
 @dataclass(frozen=True)
 class Copy:
-    """An operand rearranged before the nests read it: C from `from` to `to`, and how many elements that needs.
-
-    is_batched: whether the copy goes row by row of the batch, from `lo` to `hi`.
-    """
+    """An operand rearranged before the nests read it: C from `from` to `to`, and how many elements that needs."""
 
     size: int
     lines: tuple[str, ...]
-    is_batched: bool = False
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What computes a contraction: nests over the operands v (in vectors) and s (by number), perhaps copied before.
+    """What computes a contraction: nests over the operands v (in vectors, perhaps of a copy) and s (by number).
 
     product: instead of nests, where both operands lie along what is summed (v has the units, s the rows of the batch).
     outer: the axis of the result that the nests' rows `divided` are, where there is one beside the innermost.
@@ -42,8 +38,7 @@ class Plan:
     v: Tensor
     s: Tensor
     nests: tuple[Nest, ...]
-    copy_v: Copy | None = None
-    copy_s: Copy | None = None
+    copy: Copy | None = None
     product: Product | None = None
     outer: int | None = None
 
@@ -246,12 +241,6 @@ def _input_gradient(node: Tensor, capacity: int) -> Plan | None:
             over.insert(0, Axis(phase.taps, turned[a] * (strides[a] // e), clip.reach * lg.strides[a + 1], 0, clip))
         nests.append(Nest(out.width, tuple(rows), tuple(over), *at))
     return Plan(kernel, g, tuple(nests), copy)
-
-
-def scratch_size(p: Plan | None) -> int:
-    """Elements that a plan's copies need, each from a multiple of 64 bytes on."""
-    copies = [c for c in (p.copy_v, p.copy_s) if c is not None] if p else []
-    return sum(scratch_room(c) for c in copies)
 
 
 def scratch_room(copy: Copy) -> int:

@@ -21,15 +21,12 @@ CACHED = 3 << 17  # bytes of a block's tensors, so that they and what else is re
 
 @dataclass(frozen=True)
 class Detour:
-    """Numbers on the way to `node`, as many as `size`, and of these `row` for each row of the batch.
-
-    They are its `operand`, rearranged; or what parts of the batch contribute to it (None).
-    """
+    """Numbers on the way to `node`, as many as `size`: its `operand`, rearranged; or (None) what parts of the batch
+    contribute to it."""
 
     node: Tensor
     operand: Tensor | None
     size: int
-    row: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,14 +91,14 @@ class Memory:
 
     def is_outermost(self, t: Thing, axis: int) -> bool:
         """Whether what lies at one index along `axis` lies together."""
-        if isinstance(t, Detour):
-            return True
-        layout = self.lay_out(t)  # type: ignore[arg-type]
+        if not isinstance(t, Tensor):
+            return False
+        layout = self.lay_out(t)
         return all(layout.shape[a] == 1 for a in layout.order[: layout.order.index(axis)])
 
     def row(self, t: Thing, axis: int) -> int:
         """Elements from one index along `axis` to the next."""
-        return t.row if isinstance(t, Detour) else self.lay_out(t).strides[axis]  # type: ignore[arg-type]
+        return self.lay_out(t).strides[axis]  # type: ignore[arg-type]
 
     def room(self, t: Thing, rows: int | None = None, axis: int = 0) -> int:
         """Bytes for a thing, or for `rows` of it along an axis; a loop of whole vectors may go a little further."""

@@ -110,15 +110,9 @@ def _can_stay(x: Tensor, s: Schedule, plans: dict[Tensor, contraction.Plan], lan
         return False
     readers = [k for k in s.kernels if x in k.reads]
     for plan in (plans.get(k.nodes[0]) for k in readers):
-        if (
-            plan is None
-            or plan.v is plan.s
-            or any(operand is x and copy for operand, copy in ((plan.v, plan.copy_v), (plan.s, plan.copy_s)))
-        ):
+        if plan is None or plan.v is plan.s:
             return False
-        if plan.v is x and any(nest.width % lanes for nest in plan.nests):
-            return False
-        if plan.product and plan.v is x:
+        if plan.v is x and (plan.copy or plan.product or any(nest.width % lanes for nest in plan.nests)):
             return False
     return bool(readers) and all(x in k.nodes[0].inputs for k in readers)
 
@@ -145,15 +139,11 @@ def _kernel_tasks(
     node = kernel.nodes[0]
     out: list[Task] = []
     instead: dict[Tensor, Thing] = dict(tables)
-    for operand, copy in ((plan.v, plan.copy_v), (plan.s, plan.copy_s)) if plan else ():
-        if copy is None:
-            continue
-        room = contraction.scratch_room(copy)
-        instead[operand] = thing = Detour(node, operand, room, room // capacity if copy.is_batched else 0)
-        choice = Choice(EVERYONE if room <= TURNED else ALONE, {operand: None})
-        if copy.is_batched:
-            choice = _divided(_rows(0), {operand: 0})
-        out.append(Rearrange(f"{kernel.name}, an operand", (thing,), [choice], copy=copy, source=operand))
+    if plan and plan.copy:
+        room = contraction.scratch_room(plan.copy)
+        instead[plan.v] = thing = Detour(node, plan.v, room)
+        choice = Choice(EVERYONE if room <= TURNED else ALONE, {plan.v: None})
+        out.append(Rearrange(f"{kernel.name}, an operand", (thing,), [choice], copy=plan.copy, source=plan.v))
     overwrites = tuple(s.in_place[n] for n in kernel.nodes if n in s.in_place)
     work = plan.work(capacity) if plan else _visits(node, capacity)
     if parts := _parts(kernel, plan, work, s, capacity):
