@@ -5,6 +5,7 @@ Exit codes: 0 it worked, 1 the run failed (diverged, interrupted, disk full), 2 
 
 from __future__ import annotations
 
+import gc
 from typing import Annotated
 
 import typer
@@ -48,6 +49,9 @@ def options(
 
 def main() -> None:
     """What the command ``talweg`` runs; ends the process with the exit code."""
+    gc.set_threshold(
+        100_000
+    )  # what is imported stays: to look for garbage in it, again and again, is a tenth of a start
     app(prog_name="talweg")
 
 

@@ -34,8 +34,11 @@ def pool_first(program: Program) -> Program:
     >>> pool_first(p).order[1]
     <max_pool2d [batch, 4, 4, 3] float>
     """
-    for rule in (_activation_after, _bias_after, _sums_of_windows):
-        program = _written(program, rule(program))
+    before = None
+    while program.order != before:
+        before = program.order
+        for rule in (_activation_after, _bias_after, _sums_of_windows):
+            program = _written(program, rule(program))
     return program
 
 
