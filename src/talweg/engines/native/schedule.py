@@ -113,9 +113,12 @@ def _by_columns(program: Program) -> frozenset[Shape]:
     for node in program.order:
         if node.op.name == "dot":
             x, w = node.inputs
-            is_layer = node.attributes["axes"] == ((x.rank - 1,), (0,)) and x.rank == 2 and x.shape[0] is BATCH
-            if is_layer and w.op.name == "state" and w.rank == 2 and w.shape[0] >= MANY and w.shape[1] != 1:  # type: ignore[operator]
-                found.add(w.shape)
+            # Of a first layer only: behind batch normalization a deeper layer's gradient came out wrong that way.
+            is_first = x.op.name == "input" and x.rank == 2 and x.shape[0] is BATCH
+            if is_first and node.attributes["axes"] == ((1,), (0,)) and w.op.name == "state" and w.rank == 2:
+                inputs, units = w.shape
+                if isinstance(inputs, int) and inputs >= MANY and units != 1:
+                    found.add(w.shape)
     looked_up = {x.shape for node in program.order if node.op.name == "take" for x in node.inputs[:1]}
     return frozenset(found - looked_up)
 
