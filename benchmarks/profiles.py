@@ -54,7 +54,7 @@ def profile_table(workload: Workload, profiles: Sequence[Profile], peak: dict[st
         waited = f", waiting {number(p['waited'])} of them" if count > 1 else ""
         without = f"{number(p['uncounted'])} in `fit`, without counting"
         title.append(f"- {one}: {number(p['microseconds'])} µs a step{waited}; {without}")
-    kernels = [list(laps) for laps in zip(*(p["laps"] for p in profiles), strict=True)]
+    kernels = _side_by_side(profiles)
     shares = [max(_share(lap, p) for lap, p in zip(laps, profiles, strict=True)) for laps in kernels]
     in_order = sorted(zip(shares, kernels, strict=True), key=lambda pair: -pair[0])
     main = [laps for share, laps in in_order if share >= LEAST]
@@ -63,6 +63,13 @@ def profile_table(workload: Workload, profiles: Sequence[Profile], peak: dict[st
     rows = [heads, *(_row(laps, profiles, peak) for laps in main)]
     lines = [f"### {workload.name}: {workload.title}; batch {workload.batch}", "", *title, ""]
     return [*lines, *aligned(rows, left=2), ""]
+
+
+def _side_by_side(profiles: Sequence[Profile]) -> list[list[dict[str, Any]]]:
+    """Each kernel's figures in every profile; zeros where a program for that number of threads has none of the name."""
+    found = [{lap["kernel"]: lap for lap in p["laps"]} for p in profiles]
+    names = dict.fromkeys(name for laps in reversed(found) for name in laps)
+    return [[laps.get(name) or _sum(name, []) for laps in found] for name in names]
 
 
 def not_taken(workload: Workload, reason: Failure) -> list[str]:

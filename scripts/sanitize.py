@@ -27,7 +27,11 @@ RUNTIMES = {
     "thread": ("libtsan.so", "libclang_rt.tsan-x86_64.so"),
 }
 TESTS = {
-    "address": ["tests/engines/test_native.py"],
+    "address": [
+        *("tests/engines/test_native.py", "tests/engines/test_contractions.py"),
+        *("tests/conformance/test_engines.py", "tests/conformance/test_networks.py"),
+        *("-k", "not reference-float32 and not test_bounds"),  # these compile nothing
+    ],
     "thread": ["tests/engines/test_threads.py", "-k", "not fork"],  # ThreadSanitizer has no threads after a fork
 }
 NOT_HERE = 3

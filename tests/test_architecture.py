@@ -31,6 +31,8 @@ class Room:
 
 PUBLIC = ("*",)  # every room, but no module whose name begins with an underscore
 TO_TRAIN = ("graph", "gradient", "passes", "nn", "optim", "data")
+TO_EXPORT = ("graph", "passes", "nn", "optim", "data.files")
+SAVED_FORM = ("train.saved", "train.document", "train.tensors")
 
 ROOMS = {
     # what everyone may import, and which imports next to nothing
@@ -47,11 +49,12 @@ ROOMS = {
     "data": Room((), ("numpy", "pandas", "sklearn", "pooch", "PIL", "tqdm", "rich")),
     "train": Room((*TO_TRAIN, "engines.base", "engines.choose"), ("numpy", "safetensors", "matplotlib", "IPython")),
     "insight": Room((*TO_TRAIN, "engines", "train"), ("numpy", "matplotlib", "plotly", "IPython")),
-    "export": Room(("graph", "passes", "nn", "train.saved"), ("numpy", "flatbuffers", "onnx", "h5py", "safetensors")),
+    "export": Room((*TO_EXPORT, *SAVED_FORM), ("numpy", "flatbuffers", "onnx", "h5py", "safetensors")),
     "playground": Room(PUBLIC, ("numpy", "starlette", "uvicorn")),
     "scale": Room(("train",), ("numpy",)),
     # names for users
     "keras": Room(PUBLIC),
+    "sklearn": Room(PUBLIC, ("numpy", "sklearn")),
     "datasets": Room(("data",)),
     "cli": Room(PUBLIC, ("typer", "rich")),
     "__main__": Room(("cli",)),
@@ -63,7 +66,8 @@ HEAVY = {
     *("matplotlib", "plotly", "sklearn", "scipy", "pandas", "PIL", "pooch"),
     *("jax", "h5py", "onnx", "rich", "typer", "IPython"),
 }
-HEAVY_IN = {"cli": {"rich", "typer"}}  # where a heavy library may be imported as the module loads
+# Where a heavy library may be imported as the module loads.
+HEAVY_IN = {"cli": {"rich", "typer"}, "sklearn": {"sklearn"}}
 
 
 # ── reading imports ─────────────────────────────────────────────────────────────────────────────────────
@@ -273,7 +277,7 @@ def test_modules_do_not_import_each_other_in_a_circle() -> None:
 def test_the_heart_is_small() -> None:
     heart = [*TALWEG.glob("graph/**/*.py"), TALWEG / "gradient.py", TALWEG / "engines" / "reference.py"]
     lines = {str(p.relative_to(TALWEG)): len(p.read_text().splitlines()) for p in heart if p.exists()}
-    assert sum(lines.values()) <= 2500, lines
+    assert sum(lines.values()) <= 2700, lines  # a tenth of it is loops and their gradient
 
 
 def test_no_file_is_two_rooms() -> None:

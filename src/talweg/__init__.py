@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from talweg import errors
 from talweg._version import __version__
+from talweg.registry import FORMATS
 
 if TYPE_CHECKING:
-    from talweg import data, datasets, engines, graph, insight, keras, nn
+    from talweg import data, datasets, engines, export, graph, insight, keras, nn
     from talweg import optim as optimizers
     from talweg.keras import utils
     from talweg.nn import activations, constraints, initializers, layers, losses, metrics, regularizers
@@ -56,7 +57,11 @@ _HOMES = {
     "graph": "talweg.graph",
     "engines": "talweg.engines",
     "insight": "talweg.insight",
+    "export": "talweg.export",
 }
+
+for _ending in (".keras", ".h5", ".hdf5"):  # so that `talweg.train` finds what it may not import
+    FORMATS[_ending] = lambda: import_module("talweg.export.keras")
 
 __all__ = [
     "Sequential",
@@ -82,6 +87,7 @@ __all__ = [
     "graph",
     "engines",
     "insight",
+    "export",
     "errors",
     "__version__",
 ]

@@ -16,6 +16,11 @@ from talweg.errors import FrozenError, UnknownNameError, UsageError
 
 T = TypeVar("T")
 
+FORMATS: dict[str, Callable[[], Any]] = {}
+"""Files of other programs, by the ending of their names: each is imported when it is called for, and has `save`,
+`save_weights`, `load` and `load_weights`. `talweg` itself fills this, since `train` may not know of `export`.
+"""
+
 
 class Registry(Generic[T]):
     """A table of things of one kind, each under one name or several.

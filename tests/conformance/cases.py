@@ -32,6 +32,7 @@ from conformance.drawing import (
     wide,
     words,
 )
+from conformance.loops import loops
 from conformance.windows import convolutions, poolings
 from talweg import graph as g
 from talweg.graph import BATCH, TABLE, Array, DType, Shape
@@ -381,6 +382,7 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "conv2d_kernel_gradient": convolutions("conv2d_kernel_gradient"),
     "max_pool2d": poolings("max_pool2d"),
     "max_pool2d_gradient": poolings("max_pool2d_gradient"),
+    "scan": loops(),
     "input": leaves("input"),
     "state": leaves("state"),
     "constant": constants(),

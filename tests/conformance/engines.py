@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 
-from talweg.engines import Engine, Reference
+from talweg.engines import Engine, Reference, engine_by_name
 from talweg.engines.base import batched_inputs
 from talweg.graph import Array, Program
 
@@ -30,11 +30,19 @@ def native(precision: str = "float32", threads: int | None = 2) -> Engine:
     return Native(precision, threads)
 
 
+def jax(precision: str = "float32") -> Engine:
+    """The JAX engine; skips where JAX is not installed."""
+    pytest.importorskip("jax", reason="jax not installed: pip install 'talweg[jax]'")
+    return engine_by_name("jax", precision)
+
+
 Factory = Callable[[], Engine]
 
 COMPILED: dict[str, Factory] = {
     "native-float32": native,
     "native-float64": lambda: native("float64"),
+    "jax-float32": jax,
+    "jax-float64": lambda: jax("float64"),
 }
 
 # How far a result may lie from the oracle's, which has float64 and the very same operands.

@@ -36,6 +36,8 @@ CASES: list[tuple[str, dict[str, Any], Shape, Shape]] = [
     ("ReLU", {"max_value": 1.0, "negative_slope": 0.1, "threshold": 0.2}, (4, 3), (4, 3)),
     ("LeakyReLU", {}, (4,), (4,)),
     ("LeakyReLU", {"negative_slope": 0.01}, (2, 2), (2, 2)),
+    ("RReLU", {}, (3, 2), (3, 2)),
+    ("RReLU", {"lower": 0.2, "upper": 0.9}, (4,), (4,)),
     ("PReLU", {"alpha_initializer": "random_normal"}, (4,), (4,)),
     ("PReLU", {"alpha_initializer": "ones", "shared_axes": [1, 2]}, (2, 3, 2), (2, 3, 2)),
     ("ELU", {}, (4,), (4,)),
@@ -166,6 +168,25 @@ CASES: list[tuple[str, dict[str, Any], Shape, Shape]] = [
     ("RMSNormalization", {"axis": (1, 2), "epsilon": 0.1}, (2, 3), (2, 3)),
     ("UnitNormalization", {}, (4,), (4,)),
     ("UnitNormalization", {"axis": [1, 2]}, (2, 3), (2, 3)),
+    # recurrence
+    ("SimpleRNN", {"units": 3}, (4, 2), (3,)),
+    ("SimpleRNN", {"units": 2, "return_sequences": True, "activation": "softsign", "use_bias": False}, (3, 2), (3, 2)),
+    ("SimpleRNN", {"units": 2, "dropout": 0.3, "recurrent_dropout": 0.4, "bias_regularizer": "l2"}, (3, 2), (2,)),
+    ("LSTM", {"units": 3}, (4, 2), (3,)),
+    ("LSTM", {"units": 2, "return_sequences": True, "go_backwards": True, "bias_initializer": "ones"}, (4, 2), (4, 2)),
+    (
+        "LSTM",
+        {"units": 2, "unit_forget_bias": False, "recurrent_activation": "hard_sigmoid", "activity_regularizer": "l2"},
+        (3, 1),
+        (2,),
+    ),
+    ("GRU", {"units": 3, "bias_initializer": "random_normal"}, (4, 2), (3,)),
+    ("GRU", {"units": 2, "reset_after": False, "return_sequences": True, "recurrent_dropout": 0.4}, (3, 2), (3, 2)),
+    ("GRU", {"units": 2, "use_bias": False, "kernel_regularizer": "l2", "go_backwards": True}, (3, 2), (2,)),
+    ("Bidirectional", {"layer": {"class": "GRU", "units": 2, "return_sequences": True}}, (3, 2), (3, 4)),
+    ("Bidirectional", {"layer": {"class": "LSTM", "units": 2}, "merge_mode": "mul"}, (3, 2), (2,)),
+    ("TimeDistributed", {"layer": {"class": "Dense", "units": 3, "activation": "tanh"}}, (4, 2), (4, 3)),
+    ("TimeDistributed", {"layer": {"class": "Conv1D", "filters": 2, "kernel_size": 2}}, (2, 4, 1), (2, 3, 2)),
     # chance and penalties
     ("Dropout", {"rate": 0.4}, (6,), (6,)),
     ("Dropout", {"rate": 0.5, "noise_shape": (None, 1, 3)}, (4, 3), (4, 3)),
@@ -204,9 +225,14 @@ CASES: list[tuple[str, dict[str, Any], Shape, Shape]] = [
 
 CHANCE = {
     *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianDropout", "GaussianNoise", "AlphaDropout"),
-    *("RandomTranslation", "RandomRotation", "RandomZoom", "RandomFlip", "RandomContrast", "RandomBrightness"),
+    *("RReLU", "RandomTranslation", "RandomRotation", "RandomZoom", "RandomFlip", "RandomContrast", "RandomBrightness"),
 }
 """Layers that draw numbers in training, unless an argument is 0."""
+
+
+def draws(name: str, options: dict[str, Any]) -> bool:
+    """Whether such a layer draws numbers in training."""
+    return (name in CHANCE and 0 not in options.values()) or "recurrent_dropout" in options
 
 
 def examples(n: int, shape: Shape, name: str = "") -> Array:

@@ -41,7 +41,12 @@ NARROW = np.concatenate([VALUES[:, :2], np.full((ROWS, 2), 1e-8)], axis=-1)  # v
 NEAR = VALUES + 10.0 ** -random.uniform(1, 5, (ROWS, CLASSES))  # errors too small for ln cosh in float32
 TRIPLETS = random.normal(size=(ROWS, 6))
 FAR_TRIPLETS = TRIPLETS * 1e4
+UNITS = LOGITS / np.linalg.norm(LOGITS, axis=1, keepdims=True)
 NO_LABEL = np.zeros(ROWS)
+LABELS = np.array([[1, 2, -1], [3, 3, 2], [2, -1, -1], [1, 1, -1], [2, 1, 3], [-1, -1, -1]])
+TIMED_LABELS = np.concatenate([[[7], [7], [3], [2], [7], [4]], LABELS], axis=1)  # of the fourth, two steps are too few
+FRAMES = random.normal(size=(ROWS, 7, CLASSES))
+FAR_FRAMES = np.where(random.random(FRAMES.shape) < 0.5, 1e4, -1e4) + FRAMES
 
 Torch = Callable[[Any, Any, Any], Any]  # (functional, y, prediction) to the loss of each example
 B, C, S = "BinaryCrossentropy", "CategoricalCrossentropy", "SparseCategoricalCrossentropy"
@@ -66,10 +71,30 @@ def log_cosh(f: Any, y: Any, p: Any) -> Any:
     return (error + f.softplus(-2 * error, threshold=1e9) - np.log(2)).mean(-1)
 
 
+def right(y: Any, p: Any) -> Any:
+    return p.gather(-1, y[:, None])[:, 0]
+
+
+def tversky(y: Any, p: Any, missed: float = 0.5, false_alarms: float = 0.5, least: float = 1e-7) -> Any:
+    both = (y * p).sum(-1)
+    return 1 - both / (both + missed * (y * (1 - p)).sum(-1) + false_alarms * (p * (1 - y)).sum(-1) + least)
+
+
+def circle(f: Any, y: Any, p: Any) -> Any:
+    d = (1 - p @ p.T).clamp(min=0)
+    alike = y[:, None] == y
+    near, far = alike & ~d.new_ones(len(y)).diag().bool(), ~alike
+    costs = [(80 * (d + 0.4) * (d - 0.4), near), (80 * (1.4 - d).clamp(min=0) * (0.6 - d), far)]
+    total = sum(cost.masked_fill(~which, -1e9).logsumexp(1) for cost, which in costs)
+    return f.softplus(total, threshold=1e9)
+
+
 def pytorch(name: str, options: dict[str, Any], reduction: str = "none") -> Torch:
     """PyTorch's class of that name, with the same options, as a function of (functional, y, prediction)."""
 
     def form(f: Any, y: Any, p: Any) -> Any:
+        if name == "CTCLoss":
+            return _spelled(f, y, p, reduction, **options)
         torch = oracle("torch")
         given = {k: torch.tensor(v, dtype=p.dtype) if k in ("weight", "pos_weight") else v for k, v in options.items()}
         p = p.movedim(given.pop("axis", -1), 1) if p.ndim > 2 else p
@@ -86,6 +111,17 @@ def pytorch(name: str, options: dict[str, Any], reduction: str = "none") -> Torc
         return made(*parts, *labels)
 
     return form
+
+
+def _spelled(
+    f: Any, y: Any, p: Any, reduction: str, blank: int = 0, input_lengths: bool = False, zero_infinity: bool = False
+) -> Any:
+    """PyTorch's CTC of logits: it takes lengths as arguments, and has the steps first."""
+    steps = y[:, 0] if input_lengths else y.new_full((len(y),), p.shape[1])
+    labels = y[:, 1:] if input_lengths else y
+    counts = ((labels >= 0) & (labels != blank)).sum(1)
+    log_p = f.log_softmax(p, -1).transpose(0, 1)
+    return f.ctc_loss(log_p, labels.clamp(min=0), steps, counts, blank, reduction, zero_infinity)
 
 
 DISTANCES: dict[str, Callable[[Any], Any]] = {
@@ -182,6 +218,23 @@ CASES: list[tuple[str, dict[str, Any], Array, Array, Torch | None]] = [
     ("SquaredHinge", {}, BITS, EXTREME, lambda f, y, p: ((1 - (2 * y - 1) * p).relu() ** 2).mean(-1)),
     ("CategoricalHinge", {}, ONE_HOT, LOGITS, None),
     ("CategoricalHinge", {}, ONE_HOT, EXTREME, None),
+    ("CategoricalGeneralizedCrossEntropy", {}, CLASS, PROBABILITIES, lambda f, y, p: 2 * (1 - right(y, p) ** 0.5)),
+    ("CategoricalGeneralizedCrossEntropy", {"q": 0.8}, CLASS, PROBABILITIES, None),
+    # ── Keras's, of regions and of all pairs
+    ("Dice", {"axis": -1}, BITS, PROBABILITIES, lambda f, y, p: tversky(y, p, least=0.5e-7)),
+    ("Dice", {"axis": -1}, BITS, CERTAIN, None),
+    ("Dice", {"axis": [1, 2]}, (PIXELS > 0) * 1.0, PIXELS[:, ::-1] ** 2 / 20 + 0.1, None),
+    ("Tversky", {"axis": -1}, BITS, PROBABILITIES, lambda f, y, p: tversky(y, p)),
+    (
+        "Tversky",
+        {"axis": -1, "alpha": 0.3, "beta": 0.9},
+        SHARES,
+        PROBABILITIES,
+        lambda f, y, p: tversky(y, p, 0.3, 0.9),
+    ),
+    ("Circle", {}, CLASS, UNITS, circle),
+    ("Circle", {"gamma": 20.0, "margin": 0.2, "remove_diagonal": False}, CLASS, 0.9 * UNITS, None),
+    ("Circle", {"gamma": 16.0}, CLASS, 2 * SHARES, None),  # not of length 1
     # ── PyTorch's
     theirs("L1Loss", {}, VALUES, LOGITS),
     theirs("MSELoss", {}, VALUES, LOGITS),
@@ -246,5 +299,17 @@ CASES: list[tuple[str, dict[str, Any], Array, Array, Torch | None]] = [
     theirs("TripletMarginWithDistanceLoss", {}, NO_LABEL, TRIPLETS),
     theirs("TripletMarginWithDistanceLoss", {"distance_function": "cosine", "margin": 0.3}, NO_LABEL, TRIPLETS),
     theirs("TripletMarginWithDistanceLoss", {"distance_function": "manhattan", "swap": True}, NO_LABEL, TRIPLETS),
+    ("CTC", {}, np.maximum(LABELS, 0), FRAMES, pytorch("CTCLoss", {})),
+    ("CTC", {}, np.maximum(LABELS, 0), FAR_FRAMES, pytorch("CTCLoss", {})),
+    theirs("CTCLoss", {}, LABELS, FRAMES),
+    theirs("CTCLoss", {"blank": 3}, LABELS % 3, FRAMES),
+    theirs("CTCLoss", {"input_lengths": True, "zero_infinity": True}, TIMED_LABELS, FRAMES),
+    theirs("CTCLoss", {"input_lengths": True, "zero_infinity": True}, TIMED_LABELS, FAR_FRAMES),
 ]
-KIND = {id(EXTREME): "extreme", id(FAR_TRIPLETS): "extreme", id(CERTAIN): "certain", id(NARROW): "narrow"}
+KIND = {
+    id(EXTREME): "extreme",
+    id(FAR_FRAMES): "extreme",
+    id(FAR_TRIPLETS): "extreme",
+    id(CERTAIN): "certain",
+    id(NARROW): "narrow",
+}

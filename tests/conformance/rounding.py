@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from talweg.graph import Array, Tensor
+from talweg.graph import Array, Tensor, topological_order
 from talweg.graph.evaluate import plan
 
 U = 2.0**-24
@@ -50,11 +50,32 @@ def follow_errors(
     values, off = dict(feeds), {t: np.asarray(errors.get(t, 0.0)) for t in feeds}
     with np.errstate(all="ignore"):
         for node, meaning in plan(order, rows, "float64"):
-            if node not in values:
+            if node.op.name == "scan":
+                values[node], off[node] = _error_of_loop(node, values, off, rows)
+            elif node not in values:
                 x, e = [values[i] for i in node.inputs], [off[i] for i in node.inputs]
                 values[node] = np.asarray(meaning(*x))
                 off[node] = _error(node, meaning, x, e, values[node])
     return values, off
+
+
+def _error_of_loop(node: Tensor, values: Values, off: Values, rows: int) -> tuple[Array, Array]:
+    """Step by step, as the body's own operations make it."""
+    loop, output, axis = (node.attributes[k] for k in ("loop", "output", "axis"))
+    n = len(loop.steps)
+    leaves = dict(zip(loop.leaves, node.inputs, strict=True))
+    now = {t: (values[x], np.broadcast_to(off[x], values[x].shape)) for t, x in leaves.items()}
+    order = topological_order([*loop.following, output])
+    length = now[loop.steps[0]][0].shape[axis]
+    found = []
+    for t in reversed(range(length)) if node.attributes["reverse"] else range(length):
+        here = now | {x: tuple(np.take(v, t, axis) for v in now[x]) for x in loop.leaves[:n]}  # type: ignore[misc]
+        got, e = follow_errors(order, {x: v for x, (v, _) in here.items()}, {x: d for x, (_, d) in here.items()}, rows)
+        now |= {s: (got[x], e[x]) for s, x in zip(loop.carried, loop.following, strict=True)}
+        found.append((got[output], np.broadcast_to(e[output], got[output].shape)))
+    both = zip(*found[:: -1 if node.attributes["reverse"] else 1], strict=True)
+    y, error = (np.stack(part, min(axis, output.rank)) for part in both)
+    return y, error
 
 
 def _error(node: Tensor, meaning: Meaning, x: list[Array], e: list[Array], y: Array) -> Array:

@@ -1,4 +1,5 @@
-"""Every activation, loss, metric, layer, regularizer, schedule and update rule on the engines that compile.
+"""Every activation, loss, metric, layer, initializer, regularizer, constraint, schedule and update rule on the engines
+that compile.
 
 The cases are those of the comparisons with PyTorch and Keras: what is listed there is held here too. Each table becomes
 one program, and every element of every result must lie as near to the reference in float64 as rounding can take it
@@ -17,6 +18,9 @@ import pytest
 
 from conformance import (
     test_activations,
+    test_constraints,
+    test_functional,
+    test_initializers,
     test_layers,
     test_losses,
     test_metrics,
@@ -30,6 +34,10 @@ from talweg import graph as g
 from talweg.engines import Reference
 from talweg.gradient import gradient
 from talweg.graph import BATCH, Program, Tensor
+from talweg.graph.random import RandomStream
+from talweg.nn.constraints import CONSTRAINTS
+from talweg.nn.initializers import INITIALIZERS
+from talweg.nn.layers import LAYERS, Context
 from talweg.nn.losses import Loss
 from talweg.nn.metrics import METRICS
 from talweg.nn.regularizers import REGULARIZERS
@@ -103,6 +111,40 @@ def layers(cases: Cases) -> Family:
     return family(members, rows)
 
 
+def merging(cases: Cases) -> Family:
+    """What comes out of several inputs, and slopes along each."""
+    members, rows = dict[str, Member](), 5
+    for label, name, options, shapes in labelled(cases):
+        draw = np.random.default_rng(len(members))
+        inputs = [g.input_tensor(f"x{i}", (BATCH, *shape)) for i, shape in enumerate(shapes)]
+        y = LAYERS.get(name)(**options, name="it").write(inputs, {}, Context(training=False))
+        slopes = gradient(g.sum(g.sin(y) + y * y), inputs)
+        outputs = {"y": y} | {f"slope {i}": d for i, d in enumerate(slopes)}
+        program = Program(name, tuple(inputs), (), outputs, {})
+        members[label] = program, {x.name: draw.normal(size=(rows, *x.shape[1:])) for x in inputs}
+    return family(members, rows)
+
+
+def initializers(cases: Cases) -> Family:
+    """A dense layer that begins so, as the engine holds it: what it answers, and its kernel."""
+    members, x = dict[str, Member](), np.random.default_rng(0).normal(size=(3, 20))
+    for label, name, options, *_ in labelled(cases):
+        values = INITIALIZERS.get(name)(**options)((20, 90), RandomStream(1, 1))
+        given, kernel = g.input_tensor("x", x.shape), g.state_tensor("kernel", values.shape)
+        outputs = {"y": given @ kernel, "kernel": kernel * 1.0}
+        members[label] = Program(name, (given,), (kernel,), outputs, {}), {"x": x, "kernel": values}
+    return family(members)
+
+
+def constraints(cases: Cases) -> Family:
+    """A weight brought back to where it may be, as the new value of a state."""
+    table, members = test_constraints, dict[str, Member]()
+    for label, name, options in labelled(cases):
+        w = g.state_tensor("w", table.W.shape)
+        members[label] = Program(name, (), (w,), {}, {w: CONSTRAINTS.get(name)(**options)(w)}), {"w": table.W}
+    return family(members)
+
+
 def regularizers(cases: Cases) -> Family:
     """The penalty and its slope."""
     table, members = test_regularizers, dict[str, Member]()
@@ -150,7 +192,10 @@ FAMILIES: dict[str, tuple[Callable[[Cases], Family], Cases]] = {
     "losses": (losses, test_losses.CASES),
     "metrics": (metrics, test_metrics.CASES),
     "layers": (layers, test_layers.CASES),
+    "merging": (merging, test_functional.MERGING),
+    "initializers": (initializers, [*test_initializers.DRAWN, *test_initializers.EXACT]),
     "regularizers": (regularizers, test_regularizers.CASES),
+    "constraints": (constraints, test_constraints.CASES),
     "schedules": (schedules, test_schedules.CASES),
     "optimizers": (optimizers, [*RULES, *COMMON]),
 }

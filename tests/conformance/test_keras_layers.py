@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conformance.layers import CASES, CHANCE, Shape, examples
+from conformance.layers import CASES, Shape, draws, examples
 from conformance.test_layers import built, values, written
 from support import oracle
 from talweg import graph as g
@@ -24,7 +24,7 @@ from talweg.graph import Array
 from talweg.nn.layers import Layer
 
 TIGHT, IN_FLOAT32 = (1e-9, 1e-10), (1e-4, 1e-5)  # relative, absolute
-PASS_THROUGH_FLOAT32 = ("Dense", "Normalization", "GlobalAverage")
+PASS_THROUGH_FLOAT32 = ("Dense", "Normalization", "GlobalAverage", "SimpleRNN", "LSTM", "GRU", "TimeDistributed")
 RANDOM = np.random.default_rng(12)
 OWN = {
     "InputLayer": "a place to begin at, with nothing to compute",
@@ -54,6 +54,15 @@ def ours_of(layer: Layer, x: Array, training: bool) -> list[Array]:
     return [found[t] for t in (y, *slopes)]
 
 
+def made_by(keras: ModuleType, name: str, options: dict[str, Any]) -> Any:
+    """Keras's layer. Its weights will be ours. A layer within is made of its configuration here."""
+    theirs = {k: v for k, v in options.items() if not k.endswith("initializer")}
+    if "layer" in theirs:
+        inner = dict(theirs["layer"])
+        theirs["layer"] = made_by(keras, inner.pop("class"), inner)
+    return getattr(keras.layers, name)(**theirs)
+
+
 def assert_alike(
     keras: ModuleType, name: str, options: dict[str, Any], shape: Shape, training: bool = False, weights: bool = False
 ) -> None:
@@ -62,8 +71,7 @@ def assert_alike(
     ours.set_weights([RANDOM.uniform(0.5, 1.5, v.shape) for v in ours.variables])
     x = examples(5, shape, name)
     x = x if name == "Embedding" else 1.0 + 2.0 * x
-    theirs = {k: v for k, v in options.items() if not k.endswith("initializer")}  # the weights are ours
-    expected = theirs_of(getattr(keras.layers, name)(**theirs), ours, x, training, weights)
+    expected = theirs_of(made_by(keras, name, options), ours, x, training, weights)
     found = ours_of(ours, x, training)[: len(expected)]
     assert [a.shape for a in found] == [a.shape for a in expected]
     tolerance = IN_FLOAT32 if any(part in name for part in PASS_THROUGH_FLOAT32) else TIGHT
@@ -87,7 +95,7 @@ TABLE = [(n, o, s) for n, o, s, _ in CASES if is_compared(n, o)]
 def test_values_and_slopes_are_keras_s(
     name: str, options: dict[str, Any], shape: Shape, training: bool, keras: ModuleType
 ) -> None:
-    if training and name in CHANCE:
+    if training and draws(name, options):
         return  # chance is not Keras's: test_chance and test_augmentation hold its statistics
     assert_alike(keras, name, options, shape, training, weights="Transpose" not in name)
 

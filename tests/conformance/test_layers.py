@@ -13,7 +13,7 @@ import pytest
 
 from conformance.differences import assert_gradients
 from conformance.engines import assert_close, every_engine, run_once
-from conformance.layers import CASES, CHANCE, Shape, examples
+from conformance.layers import CASES, Shape, draws, examples
 from support import oracle
 from talweg import graph as g
 from talweg.engines import Engine, Reference
@@ -175,7 +175,7 @@ def test_training_and_inference(name: str, options: dict[str, Any], shape: Shape
     )
     np.testing.assert_array_equal(first, same)
     is_random = any(node.op.name == "random_uniform" for node in lively.order)
-    assert is_random == (name in CHANCE and 0 not in options.values())
+    assert is_random == draws(name, options)
     for different in (later, other):
         assert np.array_equal(different, first) == (not is_random)
     assert np.array_equal(rest, first) == (not is_random and name != "BatchNormalization")
@@ -302,6 +302,7 @@ def test_dense_is_x_w_plus_b(shape: Shape) -> None:
         (lambda: LAYERS.get("RepeatVector")(0), "n must be"),
         (lambda: LAYERS.get("ReLU")(negative_slope=-1), "ReLU: negative_slope must not be below 0"),
         (lambda: LAYERS.get("LeakyReLU")(-0.1), "negative_slope must not be below 0"),
+        (lambda: LAYERS.get("RReLU")(0.5, 0.2), "0 ≤ lower ≤ upper"),
         (lambda: LAYERS.get("PReLU")(shared_axes=[0, 1]), "the batch axis"),
         (lambda: LAYERS.get("LayerNormalization")(epsilon=-1), "LayerNormalization: epsilon must not be below 0"),
         (lambda: LAYERS.get("GroupNormalization")(groups=0), "groups must be a whole number above 0, or -1"),
@@ -382,3 +383,17 @@ def test_pictures_that_do_not_fit(name: str, options: dict[str, Any], shape: Sha
 def test_a_number_that_has_no_row_shows() -> None:
     y = apply(built("Embedding", {"input_dim": 3, "output_dim": 2}, (4,)), np.array([[0.0, 2.0, 3.0, -1.0]]))
     np.testing.assert_array_equal(np.isnan(y[0]).all(1), [False, False, True, True])
+
+
+def test_rrelu_draws_its_slopes_in_training_and_takes_their_middle_else() -> None:
+    layer, x = built("RReLU", {"lower": 0.2, "upper": 0.6}, (100,)), -np.ones((200, 100))
+    slopes = -apply(layer, x, training=True)
+    assert 0.2 <= slopes.min() < 0.201 and 0.599 < slopes.max() < 0.6
+    assert abs(slopes.mean() - 0.4) < 4 * 0.4 / math.sqrt(12 * slopes.size) and len(np.unique(slopes)) > 19_000
+    np.testing.assert_array_equal(apply(layer, -x, training=True), -x)
+    own = [apply(built("RReLU", {"seed": 7}, (100,)), x, True, seed) for seed in (1, 2)]
+    np.testing.assert_array_equal(*own)  # whatever the model's
+    torch = oracle("torch")
+    x = examples(5, (7,))
+    theirs = torch.nn.RReLU(0.2, 0.6).eval()(torch.tensor(x))
+    np.testing.assert_allclose(apply(built("RReLU", {"lower": 0.2, "upper": 0.6}, (7,)), x), theirs, 1e-12)

@@ -29,18 +29,20 @@ Shape = tuple[int, ...]
 CASES = {name: [case for case in test_layers.CASES if case[0] == name] for name in LAYERS}
 KINDS = [name for name, cases in CASES.items() if cases and name != "InputLayer"]  # merging layers: elsewhere
 SIZES = ("units", "filters")  # options that are drawn anew, so that vectors are full, short and just over
+WIDE = st.sampled_from([64, 70, 120, 203])  # so wide that weights lie by columns
 
 
 @st.composite
 def networks(draw: st.DrawFn) -> Network:
     """2 to 5 layers that fit one after another, built."""
     rank = draw(st.sampled_from([1, 2, 3, 3]))
-    shape: Shape = tuple(draw(st.integers(1, 40 if rank == 1 else 9)) for _ in range(rank))
+    lengths = st.integers(1, 40) | WIDE if rank == 1 else st.integers(1, 9)
+    shape: Shape = tuple(draw(lengths) for _ in range(rank))
     layers, wanted = list[Layer](), draw(st.integers(2, 5))
     start = end = Input(shape)
     for _ in range(4 * wanted):
         name, options, *_ = draw(st.sampled_from(CASES[draw(st.sampled_from(KINDS))]))
-        sizes = {k: draw(st.integers(1, 40)) for k in SIZES if isinstance(options.get(k), int)}
+        sizes = {k: draw(st.integers(1, 40) | WIDE) for k in SIZES if isinstance(options.get(k), int)}
         try:
             layer = LAYERS.get(name)(**{**options, **sizes}, name=f"{len(layers)}-{name}")
             answer = layer(end)

@@ -36,6 +36,7 @@ from talweg.nn.layers import (
     Rescaling,
     Reshape,
 )
+from talweg.nn.losses import SparseCategoricalCrossentropy
 from talweg.train.sequential import Sequential
 
 pytestmark = pytest.mark.skipif(build.compiler() is None, reason="no C compiler on the path: install gcc or clang")
@@ -106,6 +107,21 @@ def convolutional() -> list[Layer]:
     ]
 
 
+def wide() -> list[Layer]:
+    """Layers of which threads share the units, behind one another."""
+    return [
+        Rescaling(1 / 16),
+        Flatten(),
+        Dense(100, use_bias=False),
+        BatchNormalization(),
+        Activation("tanh"),
+        Dense(72, use_bias=False),
+        BatchNormalization(),
+        Activation("tanh"),
+        Dense(10, activation="softmax"),
+    ]
+
+
 def narrow() -> list[Layer]:
     """Convolutions that no tile fits, one filter and groups, among kernels that one thread does by itself."""
     return [
@@ -123,15 +139,21 @@ def narrow() -> list[Layer]:
     ]
 
 
-NETWORKS: tuple[Callable[[], list[Layer]], ...] = (dense, convolutional)
+NETWORKS: tuple[Callable[[], list[Layer]], ...] = (dense, convolutional, wide)
 every_network = pytest.mark.parametrize("network", NETWORKS, ids=lambda f: f.__name__)
 
 
 @functools.cache
-def fitted(network: Callable[[], list[Layer]], threads: int, batch_size: int = 64, rows: int = 1437) -> Sequential:
+def fitted(
+    network: Callable[[], list[Layer]],
+    threads: int,
+    batch_size: int = 64,
+    rows: int = 1437,
+    precision: str = "float32",
+) -> Sequential:
     """After 5 epochs on digits, by the native engine with so many threads, or by the reference with none."""
     (x, y), test = digits.load_data()
-    engine: Engine = native(threads=threads) if threads else Reference()
+    engine: Engine = native(precision, threads) if threads else Reference(precision)
     model = Sequential(network(), seed=3)
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], engine=engine)
     model.fit(x[:rows], y[:rows], epochs=5, batch_size=batch_size, validation_data=test, verbose=0)
@@ -139,12 +161,19 @@ def fitted(network: Callable[[], list[Layer]], threads: int, batch_size: int = 6
 
 
 @every_network
-def test_a_fit_on_digits_agrees_with_the_reference(network: Callable[[], list[Layer]]) -> None:
-    """Each epoch's loss within 1e-4; an accuracy may differ by a row, where two classes are as likely."""
-    ours, theirs = fitted(network, threads=2).history, fitted(network, threads=0).history
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_a_fit_on_digits_agrees_with_the_reference(network: Callable[[], list[Layer]], precision: str) -> None:
+    """Each epoch's loss within 1e-4; an accuracy may differ by a row, where two classes are as likely.
+
+    A ReLU behind batch normalization sits on its corner so often that float32 takes some of them to the other side:
+    there the losses of later epochs part by more, and float64 shows that nothing else does.
+    """
+    ours = fitted(network, threads=2, precision=precision).history
+    theirs = fitted(network, threads=0, precision=precision).history
     assert ours is not None and theirs is not None and len(theirs.history["loss"]) == 5
+    loss = 1e-9 if precision == "float64" else 2e-3 if network is convolutional else 1e-4
     for name, values in theirs.history.items():
-        within = 1e-4 if "loss" in name else 1.5 / 360
+        within = loss if "loss" in name else 1.5 / 360
         np.testing.assert_allclose(ours.history[name], values, rtol=0, atol=within, err_msg=name)
     assert theirs.history["val_accuracy"][-1] > 0.7, "it learned"
 
@@ -153,6 +182,21 @@ def test_small_work_agrees_with_the_reference() -> None:
     ours, theirs = (fitted(narrow, threads, batch_size=5, rows=20) for threads in (2, 0))
     assert ours.history is not None and theirs.history is not None
     np.testing.assert_allclose(ours.history.history["loss"], theirs.history.history["loss"], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("rows", "batch_size"), [(130, 64), (50, 7), (12, 1)])
+def test_rows_are_read_where_they_lie(rows: int, batch_size: int) -> None:
+    """Shuffled rows of 64 numbers, which are whole vectors. The array ends with the last: no more may be read."""
+    (x, y), _ = digits.load_data()
+    x = np.array(x[:rows].reshape(rows, 64) / 16, np.float32)
+    losses = []
+    for engine in (Reference(), native(threads=1), native(threads=2)):
+        model = Sequential([Dense(70, activation="relu"), Dense(20, activation="tanh"), Dense(10)], seed=3)
+        model.compile("adam", SparseCategoricalCrossentropy(from_logits=True), engine=engine)
+        losses.append(model.fit(x, y[:rows], epochs=3, batch_size=batch_size, verbose=0).history["loss"])
+    assert "real **restrict x" in model.native_source(batch_size), "a table of where rows lie"
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0, atol=1e-4)
+    assert losses[1] == losses[2]
 
 
 @pytest.mark.parametrize(("batch_size", "rows"), [(64, 1437), (7, 100), (1, 20), (300, 300)])

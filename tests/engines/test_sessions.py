@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance.engines import assert_close, every_engine
+from conformance.engines import COMPILED, ENGINES, assert_close
 from talweg import graph as g
 from talweg.engines import Engine, Reference, engine_by_name
 from talweg.errors import ShapeError, UnknownNameError, UsageError
@@ -18,6 +18,13 @@ from talweg.graph.random import key_of
 X = np.arange(22.0).reshape(11, 2)
 LABELS = np.arange(11) % 3
 PIXELS = (np.arange(22) * 11 % 256).astype(np.uint8).reshape(11, 2)
+
+
+@pytest.fixture(params=[*(f"{e.name}-{e.precision}" for e in ENGINES), *COMPILED])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Each of them in turn; what is not installed is skipped."""
+    known = {f"{e.name}-{e.precision}": e for e in ENGINES}
+    return known.get(request.param) or COMPILED[request.param]()
 
 
 def watcher() -> Program:
@@ -49,7 +56,6 @@ DATA: dict[str, Any] = {"x": X, "k": LABELS, "pixels": PIXELS}
 SETTINGS: dict[str, Any] = {"rate": np.array(0.5), "bias": np.array([1.0, 2.0])}
 
 
-@every_engine
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 4, 11, 100])
 def test_rows_come_in_order_and_the_last_batch_may_be_short(engine: Engine, batch_size: int) -> None:
     order = np.array([4, 0, 10, 7, 7, 1, 3, 9, 2, 8])  # one row twice, two not at all
@@ -69,7 +75,6 @@ def test_rows_come_in_order_and_the_last_batch_may_be_short(engine: Engine, batc
     assert states["last"] == len(sizes) - 1, "every new state is computed from the states before the step"
 
 
-@every_engine
 def test_per_step_inputs_change_from_step_to_step(engine: Engine) -> None:
     session = engine.compile(watcher(), FIRST)
     rates = np.array([1.0, 0.0, 2.0])
@@ -81,7 +86,6 @@ def test_per_step_inputs_change_from_step_to_step(engine: Engine) -> None:
     assert_close(out["rows"], X[:3] + arrays, engine)
 
 
-@every_engine
 def test_one_call_or_many_are_the_same(engine: Engine) -> None:
     order = np.array([3, 1, 4, 1, 5, 9, 2, 6])
     whole, parts = engine.compile(watcher(), FIRST), engine.compile(watcher(), FIRST)
@@ -92,14 +96,12 @@ def test_one_call_or_many_are_the_same(engine: Engine) -> None:
         np.testing.assert_array_equal(parts.states()[name], value)
 
 
-@every_engine
 def test_no_rows_are_no_steps(engine: Engine) -> None:
     session = engine.compile(watcher(), FIRST)
     assert session.run(DATA, np.arange(0), 4, SETTINGS) == {}
     assert session.states()["steps"] == 0
 
 
-@every_engine
 def test_states_are_copies_and_can_be_put_in_place(engine: Engine) -> None:
     mine = np.array([5.0, 6.0])
     session = engine.compile(watcher(), {**FIRST, "total": mine})
@@ -117,14 +119,12 @@ def test_states_are_copies_and_can_be_put_in_place(engine: Engine) -> None:
         session.load({"total": np.zeros(3)})
 
 
-@every_engine
 def test_two_sessions_know_nothing_of_each_other(engine: Engine) -> None:
     one, two = engine.compile(watcher(), FIRST), engine.compile(watcher(), FIRST)
     one.run(DATA, np.arange(4), 2, SETTINGS)
     assert one.states()["steps"] == 2 and two.states()["steps"] == 0
 
 
-@every_engine
 def test_what_is_missing_is_named(engine: Engine) -> None:
     with pytest.raises(UsageError, match="'watcher' has states without a first value: last"):
         engine.compile(watcher(), {k: v for k, v in FIRST.items() if k != "last"})
@@ -136,14 +136,12 @@ def test_what_is_missing_is_named(engine: Engine) -> None:
     assert session.states()["steps"] == 0
 
 
-@every_engine
 def test_precision_is_the_engines(engine: Engine) -> None:
     session = engine.compile(watcher(), FIRST)
     out = session.run({**DATA, "x": X.astype(np.float32)}, np.arange(3), 2, SETTINGS)
     assert out["rows"].dtype == out["before"].dtype == session.states()["total"].dtype == engine.precision
 
 
-@every_engine
 def test_a_state_may_become_anothers_value_or_a_constant(engine: Engine) -> None:
     a, b, c = (state_tensor(n, ()) for n in "abc")
     program = Program("swap", (), (a, b, c), {"a": a}, {a: b, b: a, c: g.constant(7.0)})
@@ -170,7 +168,6 @@ BEGIN = {"w": RANDOM.normal(size=(2, 5)), "v": RANDOM.normal(size=(5, 3)), "step
 POINTS = {"x": RANDOM.normal(size=(11, 2)), "y": LABELS}
 
 
-@every_engine
 def test_thirty_steps_agree_with_the_reference_in_float64(engine: Engine) -> None:
     order = np.tile(np.random.default_rng(1).permutation(11), 10)
     run = lambda e: (s := e.compile(network(), BEGIN), s.run(POINTS, order, 4, {"seed": key_of(5)}))  # noqa: E731
@@ -186,7 +183,6 @@ def test_thirty_steps_agree_with_the_reference_in_float64(engine: Engine) -> Non
     np.testing.assert_array_equal(same["probabilities"], out["probabilities"])
 
 
-@every_engine
 def test_nan_and_infinity_survive_and_are_not_warned_of(engine: Engine) -> None:
     x = POINTS["x"].copy()
     x[0] = np.nan

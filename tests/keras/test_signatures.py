@@ -35,7 +35,6 @@ PRECISION = "the floating-point type is the engine's: compile(precision=...), de
 LARGE_MODELS = "made for adapting or shrinking large trained models"
 ONE_BATCH = "a batch is as long as it is: the batch axis is symbolic, decision 001"
 ONE_ARRAY = "a model takes one dense array"
-ONE_CURVE = "the area under the ROC curve, by trapezoids"
 RENORM = "for batches of very few examples, whose statistics say little; take larger ones"
 NO_NAME = "a schedule is part of an optimizer and needs no name"
 
@@ -48,10 +47,6 @@ ABSENT = {
     "input_axes": "kernels have their inputs and outputs along the last two axes",
     "output_axes": "kernels have their inputs and outputs along the last two axes",
     "loss_scale_factor": "for 16-bit floats, which no engine has",
-    "top_k": "of the one prediction only",
-    "class_id": "of all columns, as where Keras is given none",
-    "custom_objects": "what a file may name is registered: talweg.activations.register(...); nothing else is looked up",
-    "safe_mode": "always: no file of Talweg's holds code",
     "double_checkpoint": "a checkpoint is put in place whole, or the one before stays",
     "zipped": "the name's ending says whether it is a file or a folder",
 }
@@ -60,6 +55,7 @@ ABSENT_IN = {
     ("Flatten", "data_format"): "channels are last",
     ("Embedding", "mask_zero"): "masks are not available",
     ("Embedding", "weights"): "set_weights, once the layer is built",
+    ("Bidirectional", "weights"): "set_weights, once the layer is built",
     ("Normalization", "invert"): "undoing a normalization is the scaler's: talweg.data.Scaling",
     ("Input", "sparse"): ONE_ARRAY,
     ("Input", "ragged"): ONE_ARRAY,
@@ -75,16 +71,6 @@ ABSENT_IN = {
     ("BatchNormalization", "renorm_clipping"): RENORM,
     ("BatchNormalization", "renorm_momentum"): RENORM,
     ("BatchNormalization", "synchronized"): "one program computes the whole batch",
-    ("AUC", "curve"): ONE_CURVE,
-    ("AUC", "summation_method"): ONE_CURVE,
-    ("AUC", "thresholds"): ONE_CURVE,
-    ("AUC", "multi_label"): ONE_CURVE,
-    ("AUC", "num_labels"): ONE_CURVE,
-    ("AUC", "label_weights"): ONE_CURVE,
-    ("AUC", "from_logits"): ONE_CURVE,
-    ("F1Score", "threshold"): "a prediction is the largest column, or > 0.5 where there is one",
-    ("R2Score", "class_aggregation"): "the outputs' mean, Keras's default",
-    ("R2Score", "num_regressors"): "not adjusted, Keras's default",
     ("ExponentialDecay", "name"): NO_NAME,
     ("CosineDecay", "name"): NO_NAME,
     ("CosineDecayRestarts", "name"): NO_NAME,
@@ -98,9 +84,11 @@ ABSENT_IN = {
 CHANGED = {
     ("InputLayer", "shape"): "an Input without a shape says nothing",
     ("Huber", "name"): "histories call it loss, whatever its name",
+    ("categorical_generalized_cross_entropy", "q"): "½, as of the class",
     ("threshold", "threshold"): "0, so that the name alone is an activation",
     ("threshold", "default_value"): "0, so that the name alone is an activation",
     ("F1Score", "average"): "one number, that a progress line can show; Keras answers one a class",
+    ("FBetaScore", "average"): "one number, that a progress line can show; Keras answers one a class",
 }
 # Arguments that Keras hides behind **kwargs, or that are Talweg's own.
 OWN = {
@@ -111,6 +99,9 @@ OWN = {
     "input_dim": "in Keras, part of **kwargs",
     "min_val": "of PyTorch's hardtanh",
     "max_val": "of PyTorch's hardtanh",
+    "options": "of the function that is averaged; in Keras **kwargs",
+    "y_pred": "by which metrics.get finds what fits the labels",
+    "y_true": "by which metrics.get finds what fits the labels",
     "engine": "what computes is a value that is passed in",
     "seed": "of all that is random in a model",
     "form": "Keras's formula of an update rule, or PyTorch's",
@@ -130,6 +121,7 @@ APART = {
     ("losses", "Loss"): "the base",
     ("optimizers", "Optimizer"): "the base; one's own writes update(w, g, s, step, rate)",
     ("optimizers.schedules", "LearningRateSchedule"): "the base",
+    ("losses", "circle"): "it takes what the class takes, in that order; Keras's also compares with another batch",
     ("callbacks", "History"): "what fit answers; it need not be passed to it",
     ("models", "Model"): "Keras's takes anything, and looks whether it is called with inputs and outputs",
 }

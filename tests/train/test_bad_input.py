@@ -6,14 +6,17 @@ A row of a table is an input, and what its message must say: the argument, what 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from talweg.errors import DataError, FrozenError, ShapeError, TalwegError, UnknownNameError, UsageError
-from talweg.nn.layers import Activation, Dense, Dropout, Flatten, Input
+from talweg.nn.layers import Activation, Concatenate, Dense, Dropout, Embedding, Flatten, Input
 from talweg.optim import SGD
+from talweg.train.inputs import read_inputs
+from talweg.train.model import Model
 from talweg.train.sequential import Sequential
 
 X = np.linspace(-1, 1, 24).reshape(8, 3)
@@ -508,3 +511,48 @@ def test_what_a_stream_gives_itself(name: str) -> None:
     model = network()
     value = 0.2 if name == "validation_split" else VALUES
     refused(model, lambda: model.fit(iter([GOOD]), verbose=0, **{name: value}), name)
+
+
+# ── numbers of rows ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def embedding(wrapped: bool) -> Model:
+    """One whose input goes into an embedding, straight or in a model within."""
+    inner = Sequential([Embedding(7, 2, input_shape=(3,), name="words"), Flatten()], seed=0)
+    x = Input((3,))
+    made = Model(x, Dense(1)(inner(x)), seed=0) if wrapped else inner
+    made.compile("sgd", "mse")
+    return made
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_numbers_outside_a_vocabulary(wrapped: bool) -> None:
+    model, words = embedding(wrapped), np.arange(24).reshape(8, 3) % 7
+    y = np.zeros((8, *model.output_shape))
+    model.fit(words, y, verbose=0)
+    before = model.get_weights()
+    for wrong, hint in ((words + 1, "input_dim=8"), (words - 1, "Count from 0")):
+        for act in (model.predict, lambda x: model.fit(x, y, verbose=0), lambda x: model.evaluate(x, y, verbose=0)):
+            with pytest.raises(DataError, match=rf"x has numbers from .* layer 'words' has rows 0\.\.6.*{hint}"):
+                act(wrong)
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_numbers_outside_a_vocabulary_of_a_model_that_is_not_built() -> None:
+    model = Sequential([Embedding(7, 2), Flatten(), Dense(1)], seed=0)
+    model.compile("sgd", "mse")
+    with pytest.raises(DataError, match=r"rows 0\.\.6"):
+        model.fit(np.full((4, 3), 9), np.zeros(4), verbose=0)
+    assert not model.built
+    model.fit(np.full((4, 5), 6), np.zeros(4), verbose=0)
+
+
+def test_a_file_for_a_model_with_several_inputs(tmp_path: Path) -> None:
+    a, b = Input((2,), name="left"), Input((2,), name="right")
+    model = Model([a, b], Dense(1)(Concatenate()([a, b])), seed=0)
+    np.savez(tmp_path / "x.npz", x=np.zeros((3, 2)))
+    with pytest.raises(
+        UsageError, match=r"has 2 inputs \(left, right\) and one output.*predict\({'left': \.\.\., 'right'"
+    ):
+        read_inputs(tmp_path / "x.npz", model)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from talweg import optim
 from talweg.data import DATASETS, TOYS
 from talweg.errors import DataError, UnknownNameError, UsageError
 from talweg.train.prepared import Source, prepare
@@ -87,6 +88,25 @@ def test_each_preset_makes_what_it_says(name: str) -> None:
             == PRESETS[name].make((4, 4), outputs, task, seed=0).get_weights()[0].tobytes()
         )
     assert PRESETS[name].lesson.endswith(".")
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if PRESETS[name].pictures])
+def test_presets_for_pictures_take_colour_and_no_tables(name: str) -> None:
+    model = PRESETS[name].make((5, 7, 3), 2, "classification", seed=0)
+    assert model.predict(np.zeros((2, 5, 7, 3)), verbose=0).shape == (2, 2)
+    with pytest.raises(UsageError, match=r"looks at pictures, and these examples have the shape \[4\]; try mlp"):
+        PRESETS[name].make((4,), 2, "classification")
+
+
+def test_the_rate_falls_whatever_it_begins_with() -> None:
+    decaying, constant = PRESETS["relu-decay"], PRESETS["relu"]
+    own, other, chosen = decaying.rule(100), decaying.rule(100, optim.SGD()), decaying.rule(100, learning_rate=0.5)
+    assert (own.learning_rate(0), type(own)) == (decaying.learning_rate, optim.Adam)
+    assert (other.learning_rate(0), type(other)) == (0.01, optim.SGD)
+    for rule, begin in ((own, decaying.learning_rate), (other, 0.01), (chosen, 0.5)):
+        assert rule.learning_rate(100) == pytest.approx(decaying.decay * begin)
+    assert constant.rule(100).learning_rate == constant.learning_rate
+    assert constant.rule(100, optim.SGD(momentum=0.9), 0.5).to_config() == optim.SGD(0.5, momentum=0.9).to_config()
 
 
 def test_presets_that_are_asked_for_wrongly() -> None:

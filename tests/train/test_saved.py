@@ -184,7 +184,7 @@ def test_every_type_of_number(tmp_path: Path, dtype: str) -> None:
 # ── refusals ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", ["m.keras", "m.h5", "m.tflite", "m.pkl", "m.json"])
+@pytest.mark.parametrize("name", ["m.onnx", "m.pt", "m.tflite", "m.pkl", "m.json"])
 def test_other_endings_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match=r"\.safetensors"):
         make().save(tmp_path / name)

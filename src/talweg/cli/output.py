@@ -151,3 +151,12 @@ def scores(values: dict[str, Any]) -> str:
 
     order = sorted(values, key=lambda name: name == "loss")
     return "   ".join(f"{name} {number(values[name])}" for name in order if values[name] is not None)
+
+
+def rates(rate: Any, steps: int) -> str:
+    """A learning rate in words: a number, or where a schedule begins and where it is after so many steps."""
+    from talweg.optim.schedules import Schedule
+
+    if isinstance(rate, Schedule):
+        return f"learning rate {rate(0):.3g} to {rate(steps):.3g} by {type(rate).__name__}"
+    return f"learning rate {rate if isinstance(rate, float) else 'by a function'}"

@@ -28,7 +28,7 @@ from talweg.cli.options import (
     Threads,
     wishes_of,
 )
-from talweg.cli.output import FAILED, Output, reporting, scores
+from talweg.cli.output import FAILED, Output, rates, reporting, scores
 from talweg.errors import RunFolderError
 
 if TYPE_CHECKING:
@@ -176,12 +176,11 @@ def _introduce(experiment: Experiment, output: Output) -> None:
     output.tell("data", f"{config['data']['data']}: {parts} of {shape} numbers; {what}", *prepared.notes)
     output.tell("model", f"{config['model']}: {model.count_params():,} parameters{_lesson(config['model'])}")
     steps = -(-rows["training"] // experiment.batch_size)
-    rate = model.optimizer.learning_rate
+    rate = rates(model.optimizer.learning_rate, experiment.epochs * steps)
     output.tell(
         "training",
         f"{experiment.epochs} epochs of {steps:,} steps, {experiment.batch_size} examples a step; "
-        f"{type(model.optimizer).__name__}, learning rate {rate if isinstance(rate, float) else 'by schedule'}; "
-        f"seed {config['seed']}",
+        f"{type(model.optimizer).__name__}, {rate}; seed {config['seed']}",
     )
     is_other = model.engine.name != config["engine"]
     changed = [f"The run began on {config['engine']}: it agrees with it to rounding."] if is_other else []
@@ -200,6 +199,16 @@ def _lesson(name: str) -> str:
     from talweg.train.presets import PRESETS
 
     return f". {PRESETS[name].lesson}" if name in PRESETS else ""
+
+
+def _moral(config: dict[str, Any]) -> list[str]:
+    """What to make of the result, where the preset has something to say and was trained by its own optimizer."""
+    from talweg.train.presets import PRESETS
+
+    preset = PRESETS.get(config["model"])
+    if preset is None or preset.moral is None or config["optimizer"]["class"] != preset.optimizer:
+        return []
+    return [preset.moral]
 
 
 def _divergence(experiment: Experiment, recorder: RunRecorder) -> str:
@@ -229,7 +238,7 @@ def _write_report(experiment: Experiment, predictions: Any) -> None:
         y_test=prepared.y_test,
         predictions=predictions,
         input_shape=prepared.input_shape,
-        notes=prepared.notes,
+        notes=[*prepared.notes, *_moral(config)],
         feature_names=prepared.feature_names,
         command=config["command"],
     )
@@ -247,7 +256,7 @@ def _conclude(experiment: Experiment, result: dict[str, Any], output: Output) ->
         "engine": experiment.model.engine.name,
         "seed": config["seed"],
         "rows": prepared.rows,
-        "notes": prepared.notes,
+        "notes": [*prepared.notes, *_moral(config)],
         **result,
     }
     if output.as_json:
@@ -259,6 +268,8 @@ def _conclude(experiment: Experiment, result: dict[str, Any], output: Output) ->
         return
     output.say()
     output.tell("test", f"{scores(result['test'])}   (on {prepared.rows['test']:,} examples never seen in training)")
+    for moral in _moral(config):
+        output.tell("lesson", moral)
     output.tell("time", f"{result['seconds']:.1f} s for {result['epochs']} epochs")
     output.tell("report", str(folder.report))
     output.tell("predict", f"talweg predict {shlex.quote(str(folder.path))} FILE")

@@ -19,7 +19,7 @@ from talweg.graph import Array, Program
 if TYPE_CHECKING:
     from talweg.engines.native.profile import Profile as Profile  # for those who may not look into the engine
 
-NAMES = ("auto", "native", "reference")
+NAMES = ("auto", "native", "jax", "reference")
 PREFERRED = "TALWEG_ENGINE"  # the environment variable that says what "auto" is
 PIECE = 0.05  # seconds that one call of a profiled run lasts about
 
@@ -29,10 +29,12 @@ def engine_by_name(name: str = "auto", precision: str = "float32", threads: int 
 
     "reference"  NumPy: the definition of every number; slow
     "native"     generated C, on `threads` threads (by default $TALWEG_THREADS, else the cores there are)
+    "jax"        JAX, on an accelerator where there is one: of use for that, and slower than native on a CPU
     "auto"       the one that $TALWEG_ENGINE names; without it, native where it can be had, else the reference, with a
                  warning that says how to get the fast one
 
-    Raises `UnknownNameError`, or `UsageError` for the native engine on a machine without a C compiler.
+    Raises `UnknownNameError`; `UsageError` for the native engine on a machine without a C compiler; `MissingExtraError`
+    for JAX where it is not installed.
 
     >>> engine_by_name("reference").name
     'reference'
@@ -50,6 +52,10 @@ def engine_by_name(name: str = "auto", precision: str = "float32", threads: int 
         from talweg.engines.native import Native
 
         return Native(precision, threads)
+    if name == "jax":
+        from talweg.engines.jax import Jax
+
+        return Jax(precision)
     raise UnknownNameError(what, name, NAMES)
 
 

@@ -50,6 +50,7 @@ from talweg.graph.ops.leaves import batch_size, input_tensor, state_tensor
 from talweg.graph.ops.movement import concat, expand_dims, pad, reshape, slice, take, transpose
 from talweg.graph.ops.random import random_uniform
 from talweg.graph.ops.reduction import argmax, max, sum
+from talweg.graph.ops.scan import scan
 from talweg.graph.ops.window import conv2d, conv2d_transpose, max_pool2d
 from talweg.graph.printer import to_graphviz, to_mermaid, to_text
 from talweg.graph.program import Program
@@ -118,6 +119,7 @@ __all__ = [
     "random_normal",
     "random_uniform",
     "reshape",
+    "scan",
     "sigmoid",
     "sign",
     "sin",

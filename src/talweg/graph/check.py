@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from talweg.errors import GraphError, ShapeError
+from talweg.graph.loop import bodies
 from talweg.graph.program import Program
 from talweg.graph.tensor import TABLE
 
@@ -13,7 +14,7 @@ def check(program: Program) -> None:
     """Raises `GraphError` naming the first node that breaks a rule.
 
     Every node is of the closed table and has the shape and dtype that its rules give; leaves that are read are
-    declared; names are unique; a state's new value has its shape and dtype.
+    declared; names are unique; a state's new value has its shape and dtype. So it is in the bodies of loops.
     """
     declared = {*program.inputs, *program.states}
     names = Counter(t.name for t in declared)
@@ -36,3 +37,5 @@ def check(program: Program) -> None:
             raise GraphError(f"program {program.name!r}: {state!r} is updated but is no state")
         if (state.shape, state.dtype) != (value.shape, value.dtype):
             raise GraphError(f"program {program.name!r}: {state!r} would become {list(value.shape)} {value.dtype}")
+    for body in bodies(program).values():
+        check(body)

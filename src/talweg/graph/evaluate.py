@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from talweg.errors import GraphError
-from talweg.graph.tensor import BATCH, Array, DType, Tensor, topological_order
+from talweg.graph.tensor import BATCH, Array, DType, Tensor, together, topological_order
 
 NUMPY_DTYPE: dict[DType, str] = {
     "float": "float32",
@@ -31,8 +31,13 @@ def numpy_dtype(dtype: DType, precision: str = "float32") -> np.dtype[Any]:
 Step = tuple[Tensor, Callable[..., Any]]
 
 
-def plan(order: Iterable[Tensor], rows: int, precision: str) -> list[Step]:
-    """For each node of `order` its meaning, with the batch axis `rows` long and `float` as `precision`."""
+def plan(
+    order: Iterable[Tensor], rows: int, precision: str, rules: Mapping[str, Callable[..., Any]] | None = None
+) -> list[Step]:
+    """For each node of `order` its meaning, with the batch axis `rows` long and `float` as `precision`.
+
+    rules: what computes an operation, by its name, in place of its meaning in NumPy.
+    """
 
     def meaning(node: Tensor) -> Callable[..., Any]:
         if node.is_leaf:
@@ -41,9 +46,32 @@ def plan(order: Iterable[Tensor], rows: int, precision: str) -> list[Step]:
         if node.op.name == "constant":
             value = np.asarray(attributes["value"], numpy_dtype(node.dtype, precision))
             return lambda: value
-        return partial(node.op.meaning, **attributes)
+        return partial(rules[node.op.name] if rules else node.op.meaning, **attributes)
 
-    return [(node, meaning(node)) for node in order]
+    steps: list[Step] = []
+    for nodes in together(order):
+        if not nodes[0].op.kin:
+            steps.append((nodes[0], meaning(nodes[0])))
+            continue
+        at_once = _AtOnce(meaning(nodes[0]), [node.attributes["output"] for node in nodes])
+        steps += [(node, partial(at_once, i)) for i, node in enumerate(nodes)]
+    return steps
+
+
+class _AtOnce:
+    """The meaning of nodes that are computed together: whichever is asked for first computes all of them."""
+
+    def __init__(self, meaning: Callable[..., list[Any]], outputs: list[Tensor]) -> None:
+        self._meaning, self._outputs = meaning, outputs
+        self._inputs: tuple[Array, ...] = ()
+        self._values: dict[int, Any] = {}
+
+    def __call__(self, number: int, *inputs: Array) -> Any:
+        if number not in self._values or any(a is not b for a, b in zip(inputs, self._inputs, strict=True)):
+            self._values = dict(enumerate(self._meaning(*inputs, output=self._outputs)))
+        value = self._values.pop(number)  # each is asked for once
+        self._inputs = inputs if self._values else ()
+        return value
 
 
 def follow(steps: Sequence[Step], feeds: Mapping[Tensor, Array]) -> dict[Tensor, Array]:

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
+from talweg.graph.loop import Loop, bodies
 from talweg.graph.program import Program
 from talweg.graph.tensor import Tensor
 
 
 def to_text(program: Program) -> str:
-    """One line a node: its name, what it is, its shape and dtype.
+    """One line a node: its name, what it is, its shape and dtype; after them the bodies of loops.
 
     Scalars and broadcasts are written into the formulas that use them.
     """
-    labels, lines = _labels(program), [f"program {program.name}"]
+    labels, lines, inside = _labels(program), [f"program {program.name}"], bodies(program)
+    inner = {loop: _labels(body) for loop, body in inside.items()}
     leaves = [*program.inputs, *program.states]
     rows = [(t.op.name + " " + t.name, "", t) for t in leaves]
-    rows += [(labels[n], f"= {_call(n, labels)}", n) for n in program.order if _is_shown(n)]
+    rows += [(labels[n], f"= {_call(n, labels, inner)}", n) for n in program.order if _is_shown(n)]
     width = max((len(a) for a, _, _ in rows), default=0)
     middle = max((len(b) for _, b, _ in rows), default=0)
     lines += [f"  {a:<{width}} {b:<{middle}}  {_type(t)}" for a, b, t in rows]
     lines += [f"  output {name} = {labels[t]}" for name, t in program.outputs.items()]
     lines += [f"  update {state.name} <- {labels[t]}" for state, t in program.updates.items()]
+    for body in inside.values():
+        head, *rest = to_text(body).splitlines()
+        lines += [f"  loop{head.removeprefix('program')}"]
+        lines += [f"  {line}" for line in rest if not line.startswith("  output ")]  # those of a body have no names
     return "\n".join(lines)
 
 
@@ -83,9 +89,14 @@ def _value(node: Tensor) -> str:
     return f"{value.item():g}" if value.size == 1 else f"constant{list(value.shape)}"
 
 
-def _call(node: Tensor, labels: dict[Tensor, str]) -> str:
+def _call(node: Tensor, labels: dict[Tensor, str], inner: dict[Loop, dict[Tensor, str]]) -> str:
+    """inner: how the tensors of a loop's body are labelled there."""
     arguments = [labels[x] for x in node.inputs]
-    arguments += [f"{k}={_brief(v)}" for k, v in node.attributes.items() if k != "dtype"]
+    shown = {k: v for k, v in node.attributes.items() if k != "dtype"}
+    if node.op.name == "scan":
+        del shown["size"]
+        shown["output"] = inner[shown["loop"]][shown["output"]]
+    arguments += [f"{k}={_brief(v)}" for k, v in shown.items()]
     return f"{node.op.name}({', '.join(arguments)})"
 
 

@@ -7,6 +7,7 @@ word p mod 2 of the block with counter p // 2, so any part of a stream can be co
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,17 +23,22 @@ def threefry_2x32(key: Array, counter: Array) -> Array:
     >>> [f"{w:08x}" for w in words]
     ['6b200159', '99ba4efe']
     """
-    k0, k1 = np.uint32(key[0]), np.uint32(key[1])
-    keys = (k0, k1, k0 ^ k1 ^ np.uint32(0x1BD11BDA))
     with np.errstate(over="ignore"):
-        x0, x1 = counter[..., 0] + keys[0], counter[..., 1] + keys[1]
-        for group in range(5):
-            for turn in _ROTATIONS[group % 2]:
-                x0 = x0 + x1
-                x1 = (x1 << np.uint32(turn) | x1 >> np.uint32(32 - turn)) ^ x0
-            x0 = x0 + keys[(group + 1) % 3]
-            x1 = x1 + keys[(group + 2) % 3] + np.uint32(group + 1)
-    return np.stack([x0, x1], axis=-1)
+        words = threefry(np.uint32(key[0]), np.uint32(key[1]), counter[..., 0], counter[..., 1])
+    return np.stack(words, axis=-1)
+
+
+def threefry(k0: Any, k1: Any, x0: Any, x1: Any) -> tuple[Any, Any]:
+    """The rounds, on uint32 of NumPy or of any library that has its operators."""
+    keys = (k0, k1, k0 ^ k1 ^ np.uint32(0x1BD11BDA))
+    x0, x1 = x0 + keys[0], x1 + keys[1]
+    for group in range(5):
+        for turn in _ROTATIONS[group % 2]:
+            x0 = x0 + x1
+            x1 = (x1 << np.uint32(turn) | x1 >> np.uint32(32 - turn)) ^ x0
+        x0 = x0 + keys[(group + 1) % 3]
+        x1 = x1 + keys[(group + 2) % 3] + np.uint32(group + 1)
+    return x0, x1
 
 
 def key_of(seed: int) -> Array:

@@ -5,10 +5,10 @@ Nothing here computes. ``x @ w + b`` makes three nodes; a reader (an engine, the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, Literal, Union
+from typing import Any, Literal, Union, cast
 
 import numpy as np
 
@@ -64,6 +64,12 @@ class Tensor:
     def written_as(self, function: str, *arguments: Tensor) -> Tensor:
         """The same tensor, remembering that ``function(arguments)`` wrote it: a loss can then see through a softmax."""
         return self if self.is_leaf else replace(self, origin=Origin(function, arguments))
+
+    def of(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        """The same of other inputs, which have the shapes and dtypes of these; itself, where they are these."""
+        if inputs == self.inputs:
+            return self
+        return Tensor(self.op, inputs, self.attributes, self.shape, self.dtype, self.name)
 
     def __repr__(self) -> str:
         return f"<{self.name or self.op.name} {list(self.shape)} {self.dtype}>"
@@ -164,6 +170,9 @@ class Operation:
     `shape` and `dtype` say what a node will be from its inputs and attributes; `meaning` says, in NumPy, what it is;
     `gradient(g, y, *inputs, **attributes)` answers, for each input, how it takes part in ∂L/∂y = g, as tensors
     (None: not at all); `formula` is TeX. `reason` says why no formula over the other operations would do.
+
+    `kin` is for nodes that are computed together: those for which it answers the same differ in their attribute
+    `output` only. `meaning` then takes and answers a list for that, and `gradient` takes lists for g and y.
     """
 
     name: str
@@ -174,6 +183,7 @@ class Operation:
     shape: ShapeRule = same_shape
     dtype: DTypeRule = same_dtype
     reason: str = ""
+    kin: Callable[[Tensor], Hashable] | None = None
 
     def __call__(self, *inputs: Tensor, name: str = "", **attributes: Any) -> Tensor:
         try:
@@ -264,14 +274,22 @@ def topological_order(outputs: Iterable[Tensor], given: Container[Tensor] = ()) 
     """
     order: list[Tensor] = []
     seen: set[Tensor] = set()
-    stack = [(t, False) for t in reversed(list(outputs))]
+    stack: list[Tensor | None] = list(reversed(list(outputs)))
     while stack:
-        node, inputs_are_done = stack.pop()
-        if inputs_are_done:
-            order.append(node)
+        node = stack.pop()
+        if node is None:  # the one below has its inputs
+            order.append(cast("Tensor", stack.pop()))
         elif node not in seen:
             seen.add(node)
-            stack.append((node, True))
+            stack += (node, None)
             if node not in given:
-                stack.extend((x, False) for x in reversed(node.inputs) if x not in seen)
+                stack += [x for x in reversed(node.inputs) if x not in seen]
     return order
+
+
+def together(order: Iterable[Tensor]) -> list[list[Tensor]]:
+    """The nodes of a topological order, those in one list that are computed together. Lists are in order, too."""
+    groups: dict[Hashable, list[Tensor]] = {}
+    for node in order:
+        groups.setdefault(node.op.kin(node) if node.op.kin else node, []).append(node)
+    return list(groups.values())

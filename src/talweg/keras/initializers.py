@@ -1,4 +1,4 @@
-"""`keras.initializers`: the first values of weights."""
+"""`keras.initializers`: the first values of weights, also under Keras's other names for them."""
 
 from talweg.nn.initializers import (
     Constant,
@@ -20,6 +20,17 @@ from talweg.nn.initializers import (
     get,
 )
 
+constant = Constant
+glorot_normal, glorot_uniform = GlorotNormal, GlorotUniform
+he_normal, he_uniform = HeNormal, HeUniform
+identity = IdentityInitializer = Identity
+lecun_normal, lecun_uniform = LecunNormal, LecunUniform
+ones, zeros = Ones, Zeros
+orthogonal = OrthogonalInitializer = Orthogonal
+random_normal, random_uniform = RandomNormal, RandomUniform
+truncated_normal = TruncatedNormal
+variance_scaling = VarianceScaling
+
 __all__ = [
     "Constant",
     "GlorotNormal",
@@ -27,15 +38,32 @@ __all__ = [
     "HeNormal",
     "HeUniform",
     "Identity",
+    "IdentityInitializer",
     "Initializer",
     "LecunNormal",
     "LecunUniform",
     "Ones",
     "Orthogonal",
+    "OrthogonalInitializer",
     "RandomNormal",
     "RandomUniform",
     "TruncatedNormal",
     "VarianceScaling",
     "Zeros",
+    "constant",
     "get",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "identity",
+    "lecun_normal",
+    "lecun_uniform",
+    "ones",
+    "orthogonal",
+    "random_normal",
+    "random_uniform",
+    "truncated_normal",
+    "variance_scaling",
+    "zeros",
 ]

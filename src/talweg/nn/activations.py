@@ -103,7 +103,8 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
 def rrelu(x: Tensor, lower: float = 1 / 8, upper: float = 1 / 3) -> Tensor:
     r"""$x$ if $x > 0$, else $\frac{l + u}{2} x$: PyTorch's `rrelu` as it predicts, and as its function is by default.
 
-    In training it draws each slope from [l, u] (Xu et al., 2015); a function has nothing to draw from.
+    In training it draws each slope from [l, u] (Xu et al., 2015), and so does the layer `RReLU`; a function has nothing
+    to draw from.
     """
     return leaky_relu.formula(x, (lower + upper) / 2)
 

@@ -145,12 +145,18 @@ class TruncatedNormal(Initializer):
         return self.mean + self.stddev * truncated_normal(shape, random)
 
 
+MODES = ("fan_in", "fan_out", "fan_avg")
+DISTRIBUTIONS = ("truncated_normal", "normal", "untruncated_normal", "uniform")
+
+
 @dataclass(eq=False, repr=False)
 class VarianceScaling(Initializer):
     r"""Variance $\text{scale}/n$, where n is the number of inputs, of outputs, or their average.
 
-    mode: fan_in, fan_out or fan_avg. distribution: truncated_normal (its variance corrected for what was cut off),
-    untruncated_normal, or uniform on $\pm\sqrt{3\,\text{scale}/n}$.
+    mode: fan_in, fan_out or fan_avg. distribution: truncated_normal (its variance corrected for what was cut off;
+    "normal" is the same), untruncated_normal, or uniform on $\pm\sqrt{3\,\text{scale}/n}$. PyTorch draws its layers'
+    kernels with scale 1/3, fan_in and uniform. Raises `UsageError` for another mode or distribution, or a scale that is
+    not above 0.
     """
 
     scale: float = 1.0
@@ -158,21 +164,23 @@ class VarianceScaling(Initializer):
     distribution: str = "truncated_normal"
     seed: int | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.scale > 0:
+            raise UsageError(f"{type(self).__name__}: scale must be above 0; got {self.scale!r}")
+        for name, known in (("mode", MODES), ("distribution", DISTRIBUTIONS)):
+            if (value := getattr(self, name)) not in known:
+                raise UsageError(f"{type(self).__name__}: {name} must be one of {', '.join(known)}; got {value!r}")
+
     def values(self, shape: tuple[int, ...], random: RandomStream) -> Array:
         fan_in, fan_out = fans(shape)
-        by_mode = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
-        if self.mode not in by_mode:
-            raise UsageError(f"mode must be one of {', '.join(by_mode)}; got {self.mode!r}")
-        deviation = math.sqrt(self.scale / max(1.0, by_mode[self.mode]))
+        n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
+        deviation = math.sqrt(self.scale / max(1.0, n))
         if self.distribution == "uniform":
             return deviation * math.sqrt(3) * (2 * random.uniform(shape) - 1)
         if self.distribution == "untruncated_normal":
             return deviation * random.normal(shape)
-        if self.distribution in ("truncated_normal", "normal"):
-            return deviation / 0.87962566103423978 * truncated_normal(shape, random)
-        raise UsageError(
-            f"distribution must be truncated_normal, untruncated_normal or uniform; got {self.distribution!r}"
-        )
+        return deviation / 0.87962566103423978 * truncated_normal(shape, random)
 
 
 @dataclass(eq=False, repr=False)

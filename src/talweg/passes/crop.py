@@ -24,7 +24,7 @@ dropped is not computed, so a NaN there, which 0 · NaN would have carried into 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from talweg.graph import BATCH, Program, Shape, Tensor, broadcast_to, pad
 from talweg.graph import slice as part_of
@@ -50,31 +50,40 @@ def crop(program: Program) -> Program:
     >>> p.order[2], crop(p).order[3]
     (<conv2d [batch, 25, 25, 32] float>, <conv2d [batch, 24, 24, 32] float>)
     """
+    pictures = {node for node in program.order if _is_picture(node)}
+    nodes = [node for node in program.order if node in pictures or any(x in pictures for x in node.inputs)]
     support: dict[Tensor, Shape] = {}
-    for node in program.order:
-        support[node] = _support(node, [support[x] for x in node.inputs])
+    for node in nodes:
+        supports = [support.get(x, x.shape) for x in node.inputs]
+        support[node] = _support(node, supports) if node in pictures else node.shape
     whole: set[Tensor] = set()
-    while True:
-        plan = _Plan(program, support, whole)
+    while (plan := _Plan(program, nodes, support, whole)).spares:
         if not (refused := plan.refused()):
             return plan.written()
         whole |= refused
+    return program
 
 
 class _Plan:
-    """How far each tensor is computed and read, but for the nodes `whole`, which are computed as they are."""
+    """How far each tensor is computed and read, but for the nodes `whole`, which are computed as they are.
 
-    def __init__(self, program: Program, support: dict[Tensor, Shape], whole: set[Tensor]) -> None:
-        self.program, self.support, self.whole = program, support, whole
+    nodes: those that are pictures or read some. Pictures alone are computed in part.
+    """
+
+    def __init__(
+        self, program: Program, nodes: Sequence[Tensor], support: Mapping[Tensor, Shape], whole: set[Tensor]
+    ) -> None:
+        self.program, self.nodes, self.support, self.whole = program, nodes, support, whole
         self.extent: dict[Tensor, Shape] = {}
         self.reads: dict[Tensor, list[Shape]] = {}
         read = {t: t.shape for t in program.results}
-        for node in reversed(program.order):
-            extent = node.shape if node in whole else _extent(node, read[node], support)
+        for node in reversed(nodes):
+            is_part = node not in whole and _is_picture(node)
+            extent = _extent(node, read[node], support) if is_part else node.shape
             self.extent[node] = extent
             self.reads[node] = self._reads(node, extent)
             for x, part in zip(node.inputs, self.reads[node], strict=True):
-                read[x] = _each(max, read[x], part) if x in read else part
+                read[x] = part if x not in read or part == read[x] else _each(max, read[x], part)
 
     def _reads(self, node: Tensor, extent: Shape) -> list[Shape]:
         """What is read of each input to compute `extent` of `node`."""
@@ -83,24 +92,34 @@ class _Plan:
         if node.op.family == "elementwise":
             return [extent] * len(node.inputs)
         if node.op.name in READS:
-            supports = [x.shape if node in self.whole else self.support[x] for x in node.inputs]
+            supports = [x.shape if node in self.whole else self.support.get(x, x.shape) for x in node.inputs]
             return READS[node.op.name](node, extent, supports)
         return [x.shape for x in node.inputs]
 
     def refused(self) -> set[Tensor]:
         """The nodes to compute whole, for a copy between a node and its reader would cost more than is spared."""
         refused: set[Tensor] = set()
-        for node in self.program.order:
+        for node in self.nodes:
             for x, part in zip(node.inputs, self.reads[node], strict=True):
+                if part == self.have(x):
+                    continue
                 cost = COPIED * _count(part)
-                if _is_beyond(part, self.extent[x]):
+                if _is_beyond(part, self.have(x)):
                     refused |= {x} if cost > self._spared(x) else set()
                 elif node.op.name in WINDOWED and not self._fits(node, x, part) and cost > self._spared(node):
                     refused.add(node)
         for t in self.program.results:
-            if t.shape != self.extent[t] and COPIED * _count(t.shape) > self._spared(t):
+            if t.shape != self.have(t) and COPIED * _count(t.shape) > self._spared(t):
                 refused.add(t)
         return refused - self.whole
+
+    def have(self, x: Tensor) -> Shape:
+        return self.extent.get(x, x.shape)
+
+    @property
+    def spares(self) -> bool:
+        """Whether a convolution becomes smaller."""
+        return any(self._spared(node) for node in self.nodes)
 
     def _spared(self, node: Tensor) -> int:
         """Multiplications of one row of the batch that a smaller convolution does not do."""
@@ -111,7 +130,9 @@ class _Plan:
 
     def _fits(self, node: Tensor, x: Tensor, part: Shape) -> bool:
         """Whether `node` may be given all that there is of `x`, of which it reads `part`."""
-        have = self.extent[x]
+        have = self.have(x)
+        if have == part:
+            return True
         if node.op.name == "sum":  # there are zeros beyond
             axes = node.attributes["axes"]
             return all(h == p for a, (h, p) in enumerate(zip(have, part, strict=True)) if a not in axes) and (
@@ -119,12 +140,10 @@ class _Plan:
             )
         if node.op.name in ("conv2d", "max_pool2d", "conv2d_kernel_gradient") and x is node.inputs[0]:
             return _places(node, have) == _places(node, part) and have[3] == part[3]
-        return have == part
+        return False
 
     def written(self) -> Program:
-        """The program, every node for its extent; the given one where no convolution becomes smaller."""
-        if not any(self._spared(node) for node in self.program.order):
-            return self.program
+        """The program, every node for its extent."""
         new: dict[Tensor, Tensor] = {}
         cut: dict[tuple[Tensor, Shape], Tensor] = {}
 
@@ -136,12 +155,13 @@ class _Plan:
             return cut[x, part]
 
         for node in self.program.order:
-            inputs = [
-                new[x] if self._fits(node, x, part) else fitted(new[x], part)
-                for x, part in zip(node.inputs, self.reads[node], strict=True)
-            ]
-            is_same = node.shape == self.extent[node] and all(a is b for a, b in zip(inputs, node.inputs, strict=True))
-            new[node] = node if is_same else _written(node, inputs, self.extent[node])
+            inputs = tuple([new[x] for x in node.inputs])
+            if node in self.reads:
+                parts = zip(node.inputs, inputs, self.reads[node], strict=True)
+                inputs = tuple([n if self._fits(node, x, part) else fitted(n, part) for x, n, part in parts])
+            is_like = all(a.shape == b.shape for a, b in zip(inputs, node.inputs, strict=True))
+            is_whole = is_like and node.shape == self.have(node)
+            new[node] = node.of(inputs) if is_whole else _written(node, inputs, self.have(node))
         return self.program.with_results(fitted(new[t], t.shape) for t in self.program.results)
 
 
@@ -237,19 +257,22 @@ def _multiplications(node: Tensor, extent: Shape, reads: Sequence[Shape]) -> int
 # ── how far each operation has to be computed, reads, and is not 0 ────────────────────────────────────────
 
 
-def _extent(node: Tensor, read: Shape, support: dict[Tensor, Shape]) -> Shape:
-    """How far to compute `node`, of which `read` is read: not into the zeros, and as far as the operation can stop."""
+def _is_picture(t: Tensor) -> bool:
+    return t.rank == 4 and t.shape[0] is BATCH
+
+
+def _extent(node: Tensor, read: Shape, support: Mapping[Tensor, Shape]) -> Shape:
+    """How far to compute a picture of which `read` is read: not into the zeros, as far as the operation can stop."""
     name, how = node.op.name, node.attributes
     if name not in READS and node.op.family != "elementwise":
         return node.shape
     extent = _each(lambda n, s: min(n, s) if s else n, read, support[node])
     if name in ("conv2d", "max_pool2d"):
         return (*extent[:3], node.shape[3])
-    if name == "conv2d_kernel_gradient":
-        return node.shape
     if name in SENT_BACK:
         # as many windows as touch what is read
-        sent = _each(lambda n, s: min(n, s or n), node.inputs[0].shape, support[node.inputs[0]])
+        g = node.inputs[0]
+        sent = _each(lambda n, s: min(n, s or n), g.shape, support.get(g, g.shape))
         places = _along(lambda n, most, span, step: min(-(-n // step), most), node, extent, sent)
         return (*_each(max, extent, _covered(node, places))[:3], node.shape[3])
     if name == "pad":

@@ -34,25 +34,22 @@ def pool_first(program: Program) -> Program:
     >>> pool_first(p).order[1]
     <max_pool2d [batch, 4, 4, 3] float>
     """
-    before = None
-    while program.order != before:
-        before = program.order
+    before = None if any(n.op.name == "max_pool2d" for n in program.order) else program
+    while program is not before:
+        before = program
         for rule in (_activation_after, _bias_after, _sums_of_windows):
             program = _written(program, rule(program))
     return program
 
 
 def _written(program: Program, rule: Rule) -> Program:
+    """The program by a rule; itself where that finds nothing to do."""
     new: dict[Tensor, Tensor] = {}
     for node in program.order:
-        inputs, found = tuple(new[x] for x in node.inputs), rule(node, new)
-        if found is not None:
-            new[node] = found
-        elif all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
-            new[node] = node
-        else:
-            new[node] = Tensor(node.op, inputs, node.attributes, node.shape, node.dtype, node.name)
-    return program.with_results(new[t] for t in program.results)
+        found = rule(node, new)
+        new[node] = node.of(tuple([new[x] for x in node.inputs])) if found is None else found
+    results = [new[t] for t in program.results]
+    return program if results == program.results else program.with_results(results)
 
 
 # ── who reads what ────────────────────────────────────────────────────────────────────────────────────────

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -140,14 +141,11 @@ class Experiment:
 
 def made(wishes: Wishes) -> tuple[Prepared, Model, str, int, int]:
     """The data and the compiled model that were asked for, its name, batch size and epochs. Nothing is written."""
-    rule = None if wishes.optimizer is None else optim.get(wishes.optimizer)  # a wrong name is said at once
+    asked = None if wishes.optimizer is None else optim.get(wishes.optimizer)  # a wrong name is said at once
     if wishes.model is not None and wishes.model not in PRESETS:
         _model_file(wishes.model)
     prepared = prepare(wishes.source, wishes.seed)
-    model, name, fallback, batch_size, epochs = _model(wishes, prepared)
-    rule = fallback if rule is None else rule
-    if wishes.learning_rate is not None:
-        rule = type(rule).from_config({**rule.to_config(), "learning_rate": wishes.learning_rate})
+    model, name, rule, batch_size, epochs = _model(wishes, prepared, asked)
     engine = engine_by_name(wishes.engine, threads=wishes.threads)
     model.compile(rule, _loss(model, prepared), metrics=_metrics(prepared), engine=engine)
     model.preprocessing, model.class_names = prepared.preprocessing, prepared.class_names
@@ -185,8 +183,10 @@ def data_of(folder: RunFolder) -> Prepared:
 # ── the model ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _model(wishes: Wishes, prepared: Prepared) -> tuple[Model, str, optim.UpdateRule, int, int]:
-    """The model, its name, its own optimizer, and how to train it."""
+def _model(
+    wishes: Wishes, prepared: Prepared, asked: optim.UpdateRule | None
+) -> tuple[Model, str, optim.UpdateRule, int, int]:
+    """The model, its name, its optimizer (its own, unless another was `asked` for), batch size and epochs."""
     examples = len(prepared.x_train)
     if wishes.model is None or wishes.model in PRESETS:
         chosen = (
@@ -200,19 +200,23 @@ def _model(wishes: Wishes, prepared: Prepared) -> tuple[Model, str, optim.Update
             first=prepared.first_layers(),
             last=prepared.last_layers(),
         )
-        rule = optim.get({"class": chosen.optimizer, "learning_rate": chosen.learning_rate})
         name, batch_size = chosen.name, wishes.batch_size or chosen.batch_size
+        epochs = wishes.epochs or chosen.epochs(examples, batch_size)
+        rule = chosen.rule(epochs * math.ceil(examples / batch_size), asked, wishes.learning_rate)
     else:
         path = _model_file(wishes.model)
         model = _model_from(path, wishes.seed)
-        chosen, name, batch_size = PRESETS["mlp"], path.stem or "model", wishes.batch_size or BATCH_SIZE
-        rule = model.optimizer if model.compiled else optim.get("adam")
+        name, batch_size = path.stem or "model", wishes.batch_size or BATCH_SIZE
+        epochs = wishes.epochs or PRESETS["mlp"].epochs(examples, batch_size)
+        rule = asked or (model.optimizer if model.compiled else optim.get("adam"))
+        if wishes.learning_rate is not None:
+            rule = replace(rule, learning_rate=wishes.learning_rate)
         if model.input_shape != prepared.input_shape:
             raise ShapeError(
                 f"the model in {path} takes examples of shape {list(model.input_shape or ())}; those of "
                 f"{wishes.source.data} have {list(prepared.input_shape)}"
             )
-    return model, name, rule, batch_size, wishes.epochs or chosen.epochs(examples, batch_size)
+    return model, name, rule, batch_size, epochs
 
 
 def _model_file(name: str) -> Path:

@@ -31,16 +31,26 @@ class Inputs:
 def read_inputs(path: str | os.PathLike[str], model: Model) -> Inputs:
     """Reads examples for `model` from a CSV file, a picture, a folder of pictures, an NPZ or an IDX file.
 
-    Raises `UsageError` for another suffix or a form that the model cannot take, `DataError` for contents that do not
-    fit.
+    Raises `UsageError` for another suffix, a form that the model cannot take, or a model of several inputs or outputs;
+    `DataError` for contents that do not fit.
     """
     path, how = Path(path), model.preprocessing or {"kind": "arrays"}
     if not path.exists():
         raise UsageError(f"{path}: no such file or folder")
+    if len(model.input_names) > 1 or len(model.output_names) > 1:
+        raise UsageError(
+            f"the model has {_listed(model.input_names, 'input')} and {_listed(model.output_names, 'output')}; a file "
+            "is read as one array, for one answer. In Python: model = talweg.load(...); model.predict("
+            f"{{{', '.join(f'{name!r}: ...' for name in model.input_names)}}})."
+        )
     try:
         return _read(path, _form(path), how, model)
     except (KeyError, TypeError, AttributeError) as error:  # what a garbled description comes to
         raise DataError(f"the model does not say how its examples are read (preprocessing: {error!r})") from error
+
+
+def _listed(names: list[str], what: str) -> str:
+    return f"{len(names)} {what}s ({', '.join(names)})" if len(names) > 1 else f"one {what}"
 
 
 def _read(path: Path, form: str, how: Mapping[str, Any], model: Model) -> Inputs:

@@ -42,6 +42,7 @@ def taken(model: Model, x: Any, argument: str = "x") -> dict[str, Array]:
             raise UsageError(f"model {model.name!r} has no layers; add() some first")
         array = rows_.features(x, None, model.precision, argument)
         model.build(array.shape[1:])
+        model.network.examine(model.inputs[0], array, argument)
         return {X: array}
     names = model.input_names
     found: dict[str, Array] = {}
@@ -52,6 +53,7 @@ def taken(model: Model, x: Any, argument: str = "x") -> dict[str, Array]:
         array = rows_.features(given[name], placeholder.example_shape, model.precision, shown, taker)
         if found:
             rows_.same_length(next(iter(found.values())), array, f"{argument}[{names[0]!r}]", shown)
+        model.network.examine(placeholder, array, shown)
         found[feed(X, name, names)] = array
     return found
 

@@ -162,6 +162,11 @@ class Layered:
         inner = replace(context, prefix=f"{context.prefix}{self.name}/")
         return packed(self.network.write(self._in_order(x), states, inner), self.network.outputs)
 
+    def examine(self, x: Array, argument: str) -> None:
+        """Lets the layers look at examples that go straight into them, where the model has one input."""
+        if len(self.inputs) == 1:
+            self.network.examine(self.inputs[0], x, argument)
+
     def _in_order(self, x: Structure) -> list[Any]:
         """One value for each input, from whatever structure they come in."""
         names = self.input_names

@@ -403,13 +403,13 @@ class Model(Layered):
     # ── files ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def save(self, filepath: Any, overwrite: bool = True, include_optimizer: bool = True) -> None:
-        """Writes the model: one file, where the name ends in ``.safetensors``, or a folder; see `saved`."""
+        """Writes the model: one file, where the name ends in ``.safetensors`` or ``.keras``, or a folder; see `saved`."""
         from talweg.train import saved
 
         saved.save(self, filepath, overwrite, include_optimizer)
 
     def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
-        """Writes the weights alone, to a file whose name ends in ``.safetensors``."""
+        """Writes the weights alone, to a file whose name ends in ``.safetensors``, or ``.weights.h5`` for Keras."""
         from talweg.train import saved
 
         saved.save_weights(self, filepath, overwrite)

@@ -9,7 +9,7 @@ from typing import Any
 
 from talweg import graph as g
 from talweg.errors import UsageError
-from talweg.graph import Tensor
+from talweg.graph import Array, Tensor
 from talweg.nn.layers import Context, InputLayer, KerasTensor, Variable
 from talweg.nn.layers.symbolic import Call, Structure, flat, mapped, noted, placeholder
 from talweg.registry import snake_case
@@ -84,6 +84,12 @@ class Network:
             made = call.block.write(mapped(known.__getitem__, call.inputs), states, mode)
             known.update(zip(flat(call.outputs), flat(made), strict=True))
         return [known[y] for y in flat(self.outputs)]
+
+    def examine(self, placeholder: KerasTensor, x: Array, argument: str) -> None:
+        """Lets each layer that one of the inputs goes into look at its examples."""
+        for call in self.calls:
+            if any(fed is placeholder for fed in flat(call.inputs)):
+                call.block.examine(x, argument)
 
 
 # ── which calls, in which order ───────────────────────────────────────────────────────────────────────────

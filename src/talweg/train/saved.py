@@ -5,6 +5,8 @@
 
 The numbers' file is a whole model by itself and is replaced in one step, so a save that is cut short leaves the old
 model or the new one. A `model.json` that belongs to other numbers (its SHA-256 says so) is passed over.
+
+Names that end as another program's files do (``.keras``, ``.h5``) go to the module that `talweg.registry.FORMATS` has.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from talweg.graph import Array, state_tensor
 from talweg.nn.losses import Loss
 from talweg.nn.metrics import Metric
 from talweg.optim import UpdateRule
-from talweg.registry import encode
+from talweg.registry import FORMATS, encode
 from talweg.train.architecture import model_from_config
 from talweg.train.document import (
     FORM,
@@ -37,10 +39,11 @@ from talweg.train.document import (
     write_json,
 )
 from talweg.train.model import Model
-from talweg.train.tensors import TensorFile, write_tensors
+from talweg.train.tensors import HeldTensors, TensorFile, write_tensors
 
 SUFFIX, WEIGHTS, DOCUMENT = ".safetensors", "model.safetensors", "model.json"
-OTHERS = (".keras", ".h5", ".hdf5", ".tflite", ".onnx", ".pb", ".pt", ".pth", ".pkl", ".npz", ".json")
+OTHERS = (".tflite", ".onnx", ".pb", ".pt", ".pth", ".pkl", ".npz", ".json")
+KERAS, KERAS_WEIGHTS = ".keras", ".weights.h5"  # what is written for Keras; see FORMATS for what is read
 ITERATIONS = "optimizer/iterations"
 
 
@@ -52,12 +55,17 @@ def save(
 ) -> None:
     """Writes architecture, weights, and how the model was compiled, with the optimizer's memory, so training can go on.
 
-    filepath: a name ending in ``.safetensors`` for one file, any other for a folder. include_optimizer=False leaves
-    out loss, metrics and optimizer. Raises `UsageError` for a model that is not built, for parts without a registered
-    name, and for the endings of other formats; `OSError` where it cannot be written, and then what stood there still
-    does.
+    filepath: a name ending in ``.safetensors`` for one file, in ``.keras`` for a file that Keras reads (see
+    `talweg.export.keras`), any other for a folder. include_optimizer=False leaves out loss, metrics and optimizer.
+    Raises `UsageError` for a model that is not built, for parts without a registered name, and for the endings of
+    other formats; `OSError` where it cannot be written, and then what stood there still does.
     """
     path = _destination(filepath, overwrite)
+    if (other := _other_format(path)) is not None:
+        with _explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            other.save(model, path, include_optimizer)
+        return
     document = describe(model, include_optimizer)
     arrays = numbers(model, include_optimizer)
     with _explained(path):
@@ -76,10 +84,15 @@ def write_folder(path: Path, document: Document, arrays: Mapping[str, Array]) ->
 
 
 def save_weights(model: Model, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-    """Writes the weights alone, under the names of the model's variables. `filepath` ends in ``.safetensors``."""
+    """Writes the weights alone, under the names of the model's variables. `filepath` ends in ``.safetensors``, or in
+    ``.weights.h5`` for a file that Keras reads.
+    """
     path = _destination(filepath, overwrite, weights_only=True)
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        if (other := _other_format(path)) is not None:
+            other.save_weights(model, path)
+            return
         write_tensors(path, numbers(model, include_optimizer=False), {})
 
 
@@ -137,16 +150,27 @@ def _metric(metric: Any) -> Any:
 # ── loading ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def load(filepath: str | os.PathLike[str], *, compile: bool = True, engine: Any = "auto") -> Model:
-    """The model that `save` wrote: a file, a folder, or the folder of a run.
+def load(
+    filepath: str | os.PathLike[str],
+    custom_objects: Any = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+    *,
+    engine: Any = "auto",
+) -> Model:
+    """The model that `save` wrote: a file, a folder, or the folder of a run; or a file of Keras's.
 
-    With compile=False loss, metrics and optimizer are left alone; without them a model can predict.
+    With compile=False loss, metrics and optimizer are left alone; without them a model can predict. `custom_objects`
+    and `safe_mode` are taken for Keras's sake: layers of your own are found by their names, and no code is ever run.
     Raises `CorruptFileError` for files that are damaged or do not fit together, `VersionError` for those of another
     version, `UnknownNameError` for layers and functions that are in no table, `UsageError` where there is no model.
     """
     path = Path(filepath)
     if path.suffix in OTHERS and not path.is_dir():
-        raise UsageError(f"{path}: Talweg loads folders and files ending in {SUFFIX}, not {path.suffix}")
+        raise UsageError(f"{path}: Talweg loads folders and files ending in {_endings()}, not {path.suffix}")
+    if (other := _other_format(path)) is not None and not path.is_dir():
+        read: Model = other.load(path, compile=compile, engine=engine)
+        return read
     if path.is_dir() and not (path / WEIGHTS).is_file():
         inside = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
         raise UsageError(f"{path} is not a saved model: there is no {WEIGHTS} in it, but {inside}")
@@ -157,9 +181,9 @@ def load(filepath: str | os.PathLike[str], *, compile: bool = True, engine: Any 
         )
     document = checked(file.path, parse_json(file.path, file.metadata["model"], FORM))
     if path.is_dir() and (beside := path / DOCUMENT).is_file():
-        read = read_document(beside)
-        if (read.get("weights") or {}).get("sha256") == file.metadata.get("sha256"):
-            document = read
+        shown = read_document(beside)
+        if (shown.get("weights") or {}).get("sha256") == file.metadata.get("sha256"):
+            document = shown
     return revive(document, file, compile=compile, engine=engine)
 
 
@@ -174,7 +198,7 @@ def untrained(filepath: str | os.PathLike[str], seed: int | None = None) -> Mode
         document = {"architecture": {"name": path.stem, "seed": 0, **document}, "compile": None}
     else:
         document = checked(path, document)
-    with _understood(path):
+    with understood(path):
         model = _model(document["architecture"], seed, fill=True)
         if document["compile"] is not None:
             _compile(model, document["compile"], "auto", "float32")
@@ -188,9 +212,12 @@ def load_weights(model: Model, filepath: str | os.PathLike[str]) -> None:
     """
     path = Path(filepath)
     if path.suffix in OTHERS:
-        raise UsageError(f"{path}: Talweg reads weights from files ending in {SUFFIX}, not {path.suffix}")
+        raise UsageError(f"{path}: Talweg reads weights from files ending in {_endings()}, not {path.suffix}")
     if not model.built:
         raise UsageError(f"model {model.name!r} is not built, so it has no weights yet: give it an Input or build() it")
+    if (other := _other_format(path)) is not None and not path.is_dir():
+        other.load_weights(model, path)
+        return
     file = TensorFile(path / WEIGHTS if path.is_dir() else path)
     _check_names(file, {name: v.shape for name, v in model.named_variables.items()}, ("F32", "F64", "F16"))
     values = file.read()
@@ -198,30 +225,43 @@ def load_weights(model: Model, filepath: str | os.PathLike[str]) -> None:
         v.value = values[name]
 
 
-def revive(document: Document, file: TensorFile, *, compile: bool = True, engine: Any = "auto") -> Model:
+def revive(document: Document, file: TensorFile | HeldTensors, *, compile: bool = True, engine: Any = "auto") -> Model:
     """The model of a document and its numbers. Shapes are compared before any array is made."""
-    with _understood(file.path):
-        model = _model(document["architecture"])
-        compilation, precision = document["compile"], document["precision"]
-        if precision not in ("float32", "float64"):
-            raise UsageError(f"its precision is {precision!r}")
+    with understood(file.path):
+        model, precision = blank(document), document["precision"]
         shapes = {name: v.shape for name, v in model.named_variables.items()}
         _check_names(file, shapes, ("F32",) if precision == "float32" else ("F64",))
-        model.epochs_trained = _whole(document["epochs_trained"])
-        model.preprocessing = _preprocessing(document["preprocessing"])
-        model.class_names = _names(document["class_names"])
-        if compilation is not None and compile:
-            _compile(model, compilation, engine, precision)
+        if document["compile"] is not None and compile:
+            _compile(model, document["compile"], engine, precision)
         values = file.read()
         memory = {name: value for name, value in values.items() if name.startswith("optimizer/")}
-        for name, v in model.named_variables.items():
-            v.cast(model.precision)
-            v.value = values[name]
         if model.compiled:
             _check_memory(file, memory, shapes, model.optimizer)
             model.optimizer_states = memory
-        model.fill()  # from now on, layers that are added get values at once
+        settle(model, values)
     return model
+
+
+def blank(document: Document) -> Model:
+    """The model of a document, not compiled, its variables with shapes and without values: `settle` gives them these.
+
+    Raises `TalwegError`, or what Python raises where a document says nonsense: call it within `understood`.
+    """
+    model = _model(document["architecture"])
+    if document["precision"] not in ("float32", "float64"):
+        raise UsageError(f"its precision is {document['precision']!r}")
+    model.epochs_trained = _whole(document["epochs_trained"])
+    model.preprocessing = _preprocessing(document["preprocessing"])
+    model.class_names = _names(document["class_names"])
+    return model
+
+
+def settle(model: Model, values: Mapping[str, Array]) -> None:
+    """Gives a `blank` model its weights, by the names of its variables."""
+    for name, v in model.named_variables.items():
+        v.cast(model.precision)
+        v.value = values[name]
+    model.fill()  # from now on, layers that are added get values at once
 
 
 def _model(architecture: Any, seed: int | None = None, fill: bool = False) -> Model:
@@ -255,7 +295,9 @@ def _known(metric: Any) -> Any:
     return Metric.from_config(metric) if isinstance(metric, dict) else metric
 
 
-def _check_names(file: TensorFile, shapes: Mapping[str, tuple[int, ...]], dtypes: tuple[str, ...]) -> None:
+def _check_names(
+    file: TensorFile | HeldTensors, shapes: Mapping[str, tuple[int, ...]], dtypes: tuple[str, ...]
+) -> None:
     """Each variable must be there with its shape, and nothing else but an optimizer's memory."""
     found = {name: shape for name, shape in file.shapes.items() if not name.startswith("optimizer/")}
     if missing := sorted(set(shapes) - set(found)):
@@ -270,7 +312,7 @@ def _check_names(file: TensorFile, shapes: Mapping[str, tuple[int, ...]], dtypes
 
 
 def _check_memory(
-    file: TensorFile, memory: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]], rule: UpdateRule
+    file: TensorFile | HeldTensors, memory: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]], rule: UpdateRule
 ) -> None:
     """An optimizer's memory is a count of steps, and what the rule keeps of variables of these shapes."""
     kept = rule.memory([state_tensor(name, shape) for name, shape in shapes.items()])
@@ -290,22 +332,33 @@ def _check_memory(
 def check_ending(filepath: str | os.PathLike[str], weights_only: bool = False) -> None:
     """Raises `UsageError`, with the endings that will do, where the name has that of a format not written here."""
     path = Path(filepath)
-    if weights_only and path.suffix != SUFFIX:
-        raise UsageError(f"weights alone go to a file with a name ending in {SUFFIX}; got {str(path)!r}")
-    if path.suffix in OTHERS:
+    if weights_only and path.suffix != SUFFIX and not path.name.endswith(KERAS_WEIGHTS):
         raise UsageError(
-            f"a model is saved as a folder, or as one file with a name ending in {SUFFIX}; got {str(path)!r}. "
-            f"Try {str(path.with_suffix(SUFFIX))!r} or {str(path.with_suffix(''))!r}."
+            f"weights alone go to a file with a name ending in {SUFFIX} or {KERAS_WEIGHTS}; got {str(path)!r}"
+        )
+    if path.suffix in OTHERS or (path.suffix in FORMATS and path.suffix != KERAS and not weights_only):
+        raise UsageError(
+            f"a model is saved as a folder, or as one file with a name ending in {SUFFIX} or {KERAS}; got "
+            f"{str(path)!r}. Try {str(path.with_suffix(SUFFIX))!r} or {str(path.with_suffix(''))!r}."
         )
 
 
 def _destination(filepath: str | os.PathLike[str], overwrite: bool, weights_only: bool = False) -> Path:
     path = Path(filepath)
     check_ending(path, weights_only)
-    there = path if path.suffix == SUFFIX else path / WEIGHTS
+    there = path if path.suffix == SUFFIX or path.suffix in FORMATS else path / WEIGHTS
     if not overwrite and there.exists():
         raise UsageError(f"{there} is there already, and overwrite=False was asked for")
     return path
+
+
+def _other_format(path: Path) -> Any:
+    """The module that writes and reads files of such a name, where they are another program's."""
+    return FORMATS[path.suffix]() if path.suffix in FORMATS else None
+
+
+def _endings() -> str:
+    return ", ".join((SUFFIX, *FORMATS))
 
 
 @contextmanager
@@ -328,7 +381,7 @@ def _named(part: str) -> Any:
 
 
 @contextmanager
-def _understood(path: Path) -> Any:
+def understood(path: Path) -> Any:
     """Whatever goes wrong while an untrusted description is followed is the file's fault, and is said so."""
     try:
         yield

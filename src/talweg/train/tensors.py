@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -83,6 +84,19 @@ class TensorFile:
                 return use(file)
         except (SafetensorError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise corrupt(self.path, FORM, f"it cannot be read as one ({error})") from error
+
+
+class HeldTensors:
+    """Named arrays in memory, where a `TensorFile` is expected; `path` says in errors where they come from."""
+
+    def __init__(self, path: Path, arrays: Mapping[str, Array]) -> None:
+        self.path, self._arrays = path, arrays
+        self.shapes = {name: tuple(array.shape) for name, array in arrays.items()}
+        self.dtypes = {name: f"{array.dtype.kind.upper()}{8 * array.dtype.itemsize}" for name, array in arrays.items()}
+
+    def read(self) -> dict[str, Array]:
+        """The arrays, each a copy of its own."""
+        return {name: np.array(array) for name, array in self._arrays.items()}
 
 
 def _sum(arrays: Mapping[str, Array]) -> str:

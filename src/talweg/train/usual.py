@@ -24,9 +24,9 @@ def form(model: Model, with_labels: bool = True) -> Form:
     names = model.output_names
     for name, aim, y in zip(names, model.aims, model.outputs, strict=True) if with_labels else ():
         if aim.needs_labels:
-            classes = aim.loss is not None and kind_of(aim.loss.targets, (), y.tensor.shape) == "classes"
+            kind = None if aim.loss is None else kind_of(aim.loss.targets, (), y.tensor.shape)
             shape = y.tensor.shape if aim.loss is None else aim.loss.label_shape(y.tensor.shape)
-            arrays[feed(Y, name, names)] = (shape[1:], "int" if classes else "float")
+            arrays[feed(Y, name, names)] = (shape[1:], "int" if kind in ("classes", "sequences") else "float")
     return Form(arrays)
 
 

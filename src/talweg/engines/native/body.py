@@ -68,13 +68,12 @@ class Body:
             left = iter(long_y)
             return self.value(x, tuple("0" if d == 1 else next(left) for d in x.shape))
         if self._is_stored(x):
-            layouts = self._place(x)[1], Layout(node.shape, node.dtype, self._place(x)[1].capacity)
-            if all(
-                layout.is_dense and not layout.by_columns for layout in layouts
-            ):  # the very same numbers, one after another
-                pointer = self._place(x)[0]
+            pointer, layout = self._place(x)
+            alike = 1 if x.rank > 1 and node.rank > 1 and x.shape[0] == node.shape[0] else 0
+            if _follow_on(layout, alike):  # the very same numbers, one after another
                 self.used[pointer] = x
-                return f"{pointer}[{layouts[1].offset(index)}]"
+                row = f"({index[0]})*{layout.strides[0]} + " if alike and x.shape[0] != 1 else ""
+                return f"{pointer}[{row}{flat_index(index[alike:], node.shape[alike:])}]"
         self.exact = True
         flat = flat_index(index, node.shape)
         steps = [math.prod(d for d in x.shape[a + 1 :] if d is not BATCH) for a in range(x.rank)]
@@ -160,6 +159,13 @@ class Body:
 
     def _random_uniform(self, node: Tensor, index: Index) -> str:
         return f"t_uniform(k0, k1, (uint32_t)({flat_index(index, node.shape)}))"
+
+
+def _follow_on(layout: Layout, first: int) -> bool:
+    """Whether elements follow one another without padding, given the indices along the axes before `first`."""
+    shape = layout.shape
+    steps = {a: math.prod(layout.lengths[a + 1 :]) for a in range(first, len(shape)) if shape[a] != 1}
+    return not layout.by_columns and all(layout.strides[a] == step for a, step in steps.items())
 
 
 def flat_index(index: Index, shape: tuple[object, ...]) -> str:

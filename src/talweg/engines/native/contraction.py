@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from talweg.engines.native.layout import Layout
@@ -48,18 +48,20 @@ class Plan:
 
 
 def plan(node: Tensor, capacity: int, columns: frozenset[Shape] = frozenset()) -> Plan | None:
-    """How the micro-kernel computes `node`, or None where it cannot: no axis to run in vectors, groups, ...
+    """How the micro-kernel computes `node` (a contraction, or a slice of an input gradient, of which no more is wanted),
+    or None where it cannot: no axis to run in vectors, groups, ...
 
     columns: the shapes of matrices that are stored by columns.
     """
     if node.op.name == "dot":
         return _dot(node, capacity, columns)
-    rules = {
-        "conv2d": _convolution,
-        "conv2d_kernel_gradient": _kernel_gradient,
-        "conv2d_input_gradient": _input_gradient,
-    }
-    return rules[node.op.name](node, capacity)
+    if node.op.name == "conv2d":
+        return _convolution(node, capacity)
+    if node.op.name == "conv2d_kernel_gradient":
+        return _kernel_gradient(node, capacity)
+    if node.op.name == "conv2d_input_gradient":
+        return _input_gradient(node, capacity, node, (0, 0))
+    return _input_gradient(node.inputs[0], capacity, node, [first for first, *_ in node.attributes["ranges"][1:3]])
 
 
 def _layouts(capacity: int, *tensors: Tensor, columns: frozenset[Shape] = frozenset()) -> list[Layout]:
@@ -196,12 +198,14 @@ class Phase:
     at: int
 
 
-def _phases(length: int, window: int, s: int, d: int) -> list[Phase]:
+def _phases(start: int, length: int, window: int, s: int, d: int) -> list[Phase]:
+    """The phases of `length` places from `start` on."""
     out: list[Phase] = []
     every = s // math.gcd(s, d)
     for p in range(min(s, length)):
-        u0 = next((u for u in range(min(every, window)) if (p - u * d) % s == 0), window)
-        new = Phase(p, 1, -(-(length - p) // s), u0, -(-(window - u0) // every), (p - u0 * d) // s)
+        h = start + p
+        u0 = next((u for u in range(min(every, window)) if (h - u * d) % s == 0), window)
+        new = Phase(p, 1, -(-(length - p) // s), u0, -(-(window - u0) // every), (h - u0 * d) // s)
         if out and new == replace(out[-1], first=p, count=1, u0=out[-1].u0 + out[-1].count):
             out[-1] = replace(out[-1], count=out[-1].count + 1)
         else:
@@ -209,17 +213,20 @@ def _phases(length: int, window: int, s: int, d: int) -> list[Phase]:
     return out
 
 
-def _input_gradient(node: Tensor, capacity: int) -> Plan | None:
-    """For each place in x the taps that have sent something there, and no others: one nest for each pair of phases."""
+def _input_gradient(node: Tensor, capacity: int, part: Tensor, start: Sequence[int]) -> Plan | None:
+    """For each place in x the taps that have sent something there, and no others: one nest for each pair of phases.
+
+    part: what is wanted of it, from `start` on: all, or a slice.
+    """
     g, kernel = node.inputs
     if node.attributes["groups"] != 1:
         return None
-    lg, lk, out = _layouts(capacity, g, kernel, node)
+    lg, lk, out = _layouts(capacity, g, kernel, part)
     if out.inner != 3:
         return None
     turned, copy = _turned(kernel, lk, 2, out.width)
     strides, dilation = node.attributes["strides"], node.attributes["dilation"]
-    phases = [_phases(_long(node, a + 1), _long(kernel, a), strides[a], dilation[a]) for a in range(2)]
+    phases = [_phases(start[a], _long(part, a + 1), _long(kernel, a), strides[a], dilation[a]) for a in range(2)]
     nests = []
     for pair in itertools.product(*phases):
         first, places, at = [], [], [0, 0, 0]

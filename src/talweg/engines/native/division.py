@@ -25,7 +25,7 @@ class Division:
     """Who computes what of a result.
 
     rows      each thread its part of the batch
-    outer     each its part of the outermost axis of a result that has no batch axis
+    outer     each its part of the axis that the key names: the outermost of a result that has no batch axis, or units
     inner     each its part of the innermost axis, from one panel of vectors to another
     everyone  each all of it, in memory of its own: what is small and asked for at once
     alone     thread 0 all of it

@@ -19,7 +19,7 @@ from talweg.engines.native.profile import Profile
 from talweg.engines.native.unit import Unit, unit
 from talweg.errors import ShapeError, UsageError
 from talweg.graph import BATCH, Array, Program, Tensor, numpy_dtype
-from talweg.passes import crop, pool_first, simplify
+from talweg.passes import crop, known_sums, masks_of_results, pool_first, simplify
 
 
 class Native(Engine):
@@ -57,7 +57,7 @@ class Native(Engine):
 
     def _simpler(self, program: Program) -> Program:
         """What is written as C: the same program, with less to do."""
-        return crop(pool_first(simplify(program, self.precision)))
+        return masks_of_results(crop(pool_first(known_sums(simplify(program, self.precision)))))
 
 
 def lanes_of(precision: str) -> int:

@@ -14,6 +14,7 @@ from talweg.graph import BATCH, Tensor
 
 INDEPENDENT = "#pragma GCC ivdep"  # no pass of the loop reads what another one writes: no need to look for overlaps
 LANES = 16  # a sum runs in this many lanes, whatever the machine's vectors: the same bits everywhere
+SIDE_BY_SIDE = 64  # numbers in the rows that a sum over rows of few numbers adds to in turn
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,11 @@ def loop_kernel(kernel: Kernel, place: Place, kept: set[Tensor], stored: dict[Te
     if are_pairs(node):
         return _random_pairs(node, place, kept, stored[node], parts)
     layout = place(node)[1]
+    if len(kernel.nodes) == 1 and node.op.name == "concat" and node.attributes["axis"] not in parts:
+        return _concatenation(node, place, kept, stored[node], parts)
     axes, index = axes_and_index(layout)
+    if _has_margins(kernel, parts):
+        return _padded(node, place, kept, stored[node], parts)
     if len(axes) > 1 and not set(parts) - {axes[0]} and _is_flat(kernel):
         # Everything that is read lies as the result does: one loop for all axes, with no end of a row.
         row = layout.strides[axes[0]]
@@ -70,6 +75,68 @@ def loop_kernel(kernel: Kernel, place: Place, kept: set[Tensor], stored: dict[Te
     stores = [f"{to}[{place(node)[1].offset(index)}] = {values[node]};" for node, to in stored.items()]
     heads[-1:] = [INDEPENDENT, *heads[-1:]] if heads else []
     return Written(body, [*heads, *body.lines, *stores, *["}"] * (len(heads) - 1 if heads else 0)])
+
+
+def _has_margins(kernel: Kernel, parts: Parts) -> bool:
+    """Whether a kernel is one `pad` with nothing between the elements, and threads share an axis without margins."""
+    node = kernel.nodes[0]
+    if len(kernel.nodes) > 1 or node.op.name != "pad":
+        return False
+    return all(p == (0, 0, 0) or (p[2] == 0 and a not in parts) for a, p in enumerate(node.attributes["padding"]))
+
+
+def _padded(node: Tensor, place: Place, kept: set[Tensor], stored: str, parts: Parts) -> Written:
+    """A tensor with margins: along each axis that has them one loop before, one inside, one after; no test within."""
+    x, layout = node.inputs[0], place(node)[1]
+    axes, index = axes_and_index(layout)
+    low = {a: before for a, (before, after, _) in enumerate(node.attributes["padding"]) if before or after}
+    body = Body(place, {node}, kept)
+    value = body.value(x, tuple(f"({i} - {low[a]})" if low.get(a) else i for a, i in enumerate(index)))
+    filler = literal(node.attributes["value"], node.dtype)
+
+    def loops(level: int) -> list[str]:
+        if level == len(axes):
+            return [*body.lines, f"{stored}[{layout.offset(index)}] = {value};"]
+        a, inner = axes[level], loops(level + 1)
+        pragma = [INDEPENDENT] if level == len(axes) - 1 else []
+        if a not in low:
+            return [*pragma, _for(layout, a, body.exact, parts), *inner, "}"]
+        end = low[a] + x.shape[a]
+        last = layout.width if a == layout.inner else layout.lengths[a]
+        here = layout.offset(tuple(i if b in axes[:level] else "0" for b, i in enumerate(index)))
+        return [
+            *_margin(f"{stored} + {here}", 0, low[a] * layout.strides[a], filler),
+            *pragma,
+            f"for (long i{a} = {low[a]}; i{a} < {end}; i{a}++) {{",
+            *inner,
+            "}",
+            *_margin(f"{stored} + {here}", end * layout.strides[a], last * layout.strides[a], filler),
+        ]
+
+    return Written(body, loops(0))
+
+
+def _margin(to: str, start: int, end: int, filler: str) -> list[str]:
+    return [f"for (long j = {start}; j < {end}; j++) ({to})[j] = {filler};"] if start < end else []
+
+
+def _concatenation(node: Tensor, place: Place, kept: set[Tensor], stored: str, parts: Parts) -> Written:
+    """A loop nest for each of the tensors that are joined."""
+    layout, axis, start = place(node)[1], node.attributes["axis"], 0
+    whole, lines = Body(place, {node}, kept), list[str]()
+    for x in node.inputs:
+        index = tuple("0" if d == 1 else f"i{a}" for a, d in enumerate(x.shape))
+        to = layout.offset((*index[:axis], f"{index[axis]} + {start}", *index[axis + 1 :]))
+        body = Body(place, {node}, kept)
+        value = body.value(x, index)
+        own = f"for (long i{axis} = 0; i{axis} < {x.shape[axis]}; i{axis}++) {{"
+        heads = [own if a == axis else _for(layout, a, body.exact, parts) for a in layout.order if x.shape[a] != 1]
+        heads[-1:] = [INDEPENDENT, *heads[-1:]] if heads else []
+        count = sum(head != INDEPENDENT for head in heads)
+        lines += ["{", *heads, *body.lines, f"{stored}[{to}] = {value};", *["}"] * (count + 1)]
+        whole.used |= body.used
+        start += x.shape[axis]
+    return Written(whole, lines)
 
 
 def _is_flat(kernel: Kernel) -> bool:
@@ -153,15 +220,21 @@ def reduction(
         last = _for(space, free[-1], body.exact, shared)
         batch = "for (long i{} = b; i{} < e; i{}++) {{"
         over_rows = [batch.format(a, a, a) if part and x.shape[a] is BATCH else _for(space, a) for a in summed]
-        lines = [
-            *heads[:-1],
-            f"{'if (b % PART == 0) ' if part else ''}{last} {to} = {_first(node)}; }}",
-            *over_rows,
-            last,
-            *body.lines,
-            f"{to} = {join(to, value)};",
-            *["}"] * len(axes),
-        ]
+        begun = f"{'if (b % PART == 0) ' if part else ''}{last} {to} = {_first(node)}; }}"
+        if (
+            (side := SIDE_BY_SIDE // space.width) > 1
+            and isinstance(x.shape[summed[-1]], int)
+            and not shared.keys() & free
+        ):
+            lines = [
+                *heads[:-1],
+                begun,
+                *_side_by_side(node, space, summed[-1], over_rows, last, side, body, value, to),
+            ]
+        else:
+            row = [last, *body.lines, f"{to} = {join(to, value)};", "}"]
+            lines = [*heads[:-1], begun, *over_rows, *row, *["}"] * len(over_rows)]
+        lines += ["}"] * len(heads[:-1])
         if part:
             lines = [NEXT_PART.format(first="lo", last="hi", to="parts", size=part), *lines, "}"]
         return Written(body, lines)
@@ -177,6 +250,37 @@ def reduction(
         *["}"] * len(free),
     ]
     return Written(body, lines)
+
+
+def _side_by_side(
+    node: Tensor, space: Layout, axis: int, over: list[str], last: str, side: int, body: Body, value: str, to: str
+) -> list[str]:
+    """Short rows of results: neighbours along the summed `axis` go to `side` of them in turn, which are then joined.
+
+    Each addition would otherwise wait for the one before.
+    """
+    join, inner, length = _joined(node), space.inner, space.lengths[axis]
+    kind, width = C_TYPE[node.dtype], space.width
+    side = min(side, length)
+    row = [last, *body.lines, f"sum[s][i{inner}] = {join(f'sum[s][i{inner}]', value)};", "}"]
+    whole = length - length % side
+    return [
+        f"{kind} sum[{side}][{width}];",
+        f"for (int s = 0; s < {side}; s++) for (int l = 0; l < {width}; l++) sum[s][l] = {_first(node)};",
+        *over[:-1],
+        f"for (long r = 0; r < {whole}; r += {side})",
+        f"for (int s = 0; s < {side}; s++) {{ const long i{axis} = r + s;",
+        *row,
+        "}",
+        *(
+            [f"for (long i{axis} = {whole}, s = 0; i{axis} < {length}; i{axis}++, s++) {{", *row, "}"]
+            if whole < length
+            else []
+        ),
+        *["}"] * (len(over) - 1),
+        f"for (int s = 0; s < {side}; s++)",
+        f"{last} {to} = {join(to, f'sum[s][i{inner}]')}; }}",
+    ]
 
 
 def _lanes(space: Layout, value: str, body: Body, join: Callable[[str, str], str]) -> list[str]:

@@ -123,7 +123,8 @@ def plan_memory(s: Schedule, phases: Sequence[Sequence[Run]], capacity: int, pre
         m.own[thing] = (m.own_size, 0)
         m.own_size += m.room(thing)
     # What all share: inputs, states, constants from the first step to the last ...
-    factors = {x for t in program.order if t.op.name in FROM_MEMORY for x in t.inputs}
+    in_memory = (*FROM_MEMORY, "random_uniform")  # whose keys are looked up, also where they are constants
+    factors = {x for t in program.order if t.op.name in in_memory for x in t.inputs}
     constants = [t for t in program.order if t.op.name == "constant"]
     tables = {thing.of for thing in m.own if isinstance(thing, Table)}
     leaves = [*(x for x in program.inputs if x not in tables), *program.states]

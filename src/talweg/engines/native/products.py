@@ -12,7 +12,7 @@ from dataclasses import dataclass
 ROWS, UNITS = 4, {16: (6, 4), 8: (2,), 4: (6, 4), 2: (6, 4)}  # of a tile, by lanes: AVX2 has 16 registers, others 32
 
 SHUFFLES = """
-/* Loaded once, and not by every instruction that uses it: a row of the caller's need not lie at a line of the cache. */
+/* Loaded once, and not by every instruction that uses it: there are fewer loads than multiplications in a cycle. */
 #if defined(__x86_64__)
 #define ONCE(a) __asm__("" : "+v"(a))
 #else
@@ -65,6 +65,7 @@ def product_kernel(name: str, p: Product, lanes: int, is_table: bool) -> list[st
         f"static void {name}(real *restrict out, {x}, const real *restrict w,",
         "                    long first, long last, long lo, long hi)",
         "{",
+        *_left(p.length % lanes, lanes),
         "long u = lo;",
     ]
     for units in UNITS[lanes]:
@@ -72,6 +73,12 @@ def product_kernel(name: str, p: Product, lanes: int, is_table: bool) -> list[st
         lines.append(f"for (; u {'' if is_last else f'+ {units - 1} '}< hi; u += {units}) {{")
         lines += [*_tiles(p, units, lanes, is_table), "}"]
     return [*lines, "}"]
+
+
+def _left(count: int, lanes: int) -> list[str]:
+    """The mask of the last `count` lanes."""
+    mask = ", ".join("-1" if lane >= lanes - count else "0" for lane in range(lanes))
+    return [f"const lanes_t left = {{ {mask} }};"] if count else []
 
 
 def _tiles(p: Product, units: int, lanes: int, is_table: bool) -> list[str]:
@@ -87,13 +94,17 @@ def _tiles(p: Product, units: int, lanes: int, is_table: bool) -> list[str]:
             lines.append(f"const real *y{i} = x[m + {ROWS + i} < last ? m + {ROWS + i} : first];")
     lines += [f"vec {c} = {{0}};" for c in vectors]
     lines.append(f"for (long k = 0; k < {whole}; k += {lanes}) {{")
-    lines += [f"const vec b{j} = *(const vecu *)(w{j} + k);" for j in range(units)]
-    for i in range(ROWS):
-        if is_table:
-            lines.append(f"__builtin_prefetch(y{i} + k);")
-        sums = " ".join(f"c{i}_{j} += a * b{j};" for j in range(units))
-        lines.append(f"{{ vec a = *(const vecu *)(x{i} + k); ONCE(a); {sums} }}")
-    lines.append("}")
+    for of_whole in (True, False) if whole < p.length else (True,):
+        if not of_whole:  # the last vector begins earlier: of both operands, what was multiplied already counts as 0
+            lines.append(f"{{ const long k = {p.length - lanes};")
+        loaded = "vec {0} = {1}; ONCE({0});" if of_whole else "const vec {0} = (vec)((lanes_t){1} & left);"
+        lines += [loaded.format(f"b{j}", f"*(const vecu *)(w{j} + k)") for j in range(units)]
+        for i in range(ROWS):
+            if is_table and of_whole:
+                lines.append(f"__builtin_prefetch(y{i} + k);")
+            sums = " ".join(f"c{i}_{j} += a * b{j};" for j in range(units))
+            lines.append(f"{{ {loaded.format('a', f'*(const vecu *)(x{i} + k)')} {sums} }}")
+        lines.append("}")
     start, places = 0, list[int]()
     groups: list[str] = []
     while start < len(vectors):
@@ -105,10 +116,6 @@ def _tiles(p: Product, units: int, lanes: int, is_table: bool) -> list[str]:
         start += size
     lines.append(f"real sum[{len(groups) * lanes}];")
     lines += [f"*(vecu *)(sum + {i * lanes}) = {group};" for i, group in enumerate(groups)]
-    if whole < p.length:
-        lines.append(f"for (long k = {whole}; k < {p.length}; k++) {{")
-        lines += [f"sum[{at}] += x{i // units}[k] * w{i % units}[k];" for i, at in enumerate(places)]
-        lines.append("}")
     lines.append(f"static const unsigned char place[] = {{ {', '.join(map(str, places))} }};")
     lines.append(f"for (long i = 0; i < {ROWS} && m + i < last; i++)")
     lines.append(f"for (long j = 0; j < {units} && u + j < hi; j++)")

@@ -144,21 +144,23 @@ class Counters:
         """Numbers for one thread: whole lines of the cache, so that no other thread writes into them."""
         return -(-(1 + len(self.laps)) // 8) * 8
 
-    def add(self, key: Hashable, kernel: str, nodes: Sequence[Tensor] = (), is_copy: bool = False) -> None:
-        """An entry for what a step does next: `kernel` computes `nodes`, or copies them."""
+    def add(
+        self, key: Hashable, kernel: str, nodes: Sequence[Tensor] = (), is_copy: bool = False, is_cut: bool = False
+    ) -> None:
+        """An entry for what a step does next: `kernel` computes `nodes`, or copies them; is_cut: see `Kernel`."""
         self.entries[key] = len(self.laps)
-        what, products = self._described(nodes, is_copy) if nodes else ("", 0)
+        what, products = self._described(nodes, is_copy, is_cut) if nodes else ("", 0)
         self.laps.append(Lap(kernel, what, products))
 
-    def _described(self, nodes: Sequence[Tensor], is_copy: bool) -> tuple[str, int]:
+    def _described(self, nodes: Sequence[Tensor], is_copy: bool, is_cut: bool) -> tuple[str, int]:
         states = {value: state.name for state, value in self.program.updates.items()}
-        names = list(dict.fromkeys(n.op.name for n in nodes))
+        names = list(dict.fromkeys((n.inputs[0] if is_cut else n).op.name for n in nodes))
         what = ", ".join([*names[:NAMED], *(["..."] if len(names) > NAMED else [])])
         if nodes[-1] in states:
             what = f"update of {states[nodes[-1]]}"
         lengths, products = _lengths(nodes[-1], self.capacity), 0
         if not is_copy:
-            products = sum(multiplications(n, self.capacity) for n in nodes if n.op.name in CONTRACTIONS)
+            products = sum(multiplications(n, self.capacity) for n in nodes if n.op.name in CONTRACTIONS or is_cut)
         text = f"{'copy of ' if is_copy else ''}{what} {_written(lengths)}"
         if products:
             text += f" over {products // math.prod(lengths)}"
@@ -199,15 +201,32 @@ class Counters:
 
 
 def multiplications(node: Tensor, capacity: int) -> int:
-    """Of a contraction, for `capacity` rows; those with the zeros of a convolution's border are counted."""
-    a, b = node.inputs
+    """Of a contraction, for `capacity` rows; those with the zeros of a convolution's border are counted.
+
+    Of a slice of an input gradient: those that the places of the slice take.
+    """
     if node.op.name == "dot":
-        over = [_lengths(a, capacity)[axis] for axis in node.attributes["axes"][0]]
+        over = [_lengths(node.inputs[0], capacity)[axis] for axis in node.attributes["axes"][0]]
         return math.prod([*_lengths(node, capacity), *over])
-    kernel, result = {"conv2d": (b, node), "conv2d_input_gradient": (b, a), "conv2d_kernel_gradient": (node, b)}[
-        node.op.name
-    ]
+    if node.op.name in ("slice", "conv2d_input_gradient"):
+        return _sent_back(node, capacity)
+    b = node.inputs[1]
+    kernel, result = (b, node) if node.op.name == "conv2d" else (node, b)
     return math.prod([*_lengths(result, capacity), *_lengths(kernel, capacity)[:3]])
+
+
+def _sent_back(node: Tensor, capacity: int) -> int:
+    """Pairs of a place and a tap that has sent something there, times channels."""
+    whole = node if node.op.name != "slice" else node.inputs[0]
+    g, kernel = (_lengths(x, capacity) for x in whole.inputs)
+    total = g[0] * kernel[2] * kernel[3]
+    for a, (s, d) in enumerate(zip(whole.attributes["strides"], whole.attributes["dilation"], strict=True)):
+        start = 0 if node is whole else node.attributes["ranges"][a + 1][0]
+        places = range(start, start + _lengths(node, capacity)[a + 1])
+        total *= sum(
+            (h - u * d) % s == 0 and 0 <= (h - u * d) // s < g[a + 1] for h in places for u in range(kernel[a])
+        )
+    return total
 
 
 def _written(lengths: Sequence[int]) -> str:

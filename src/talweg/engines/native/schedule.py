@@ -16,10 +16,10 @@ from talweg.errors import GraphError
 from talweg.graph import BATCH, TABLE, Program, Shape, Tensor
 
 CONTRACTIONS = ("dot", "conv2d", "conv2d_input_gradient", "conv2d_kernel_gradient")
-ALONE = ("sum", "max", "argmax", "scatter_add", "max_pool2d", "max_pool2d_gradient", *CONTRACTIONS)
+ALONE = ("sum", "max", "argmax", "scatter_add", "max_pool2d", "max_pool2d_gradient", "scan", *CONTRACTIONS)
 """Operations with a kernel of their own."""
 MANY = 64  # inputs of a unit
-FROM_MEMORY = ("scatter_add", "max_pool2d", "max_pool2d_gradient", *CONTRACTIONS)
+FROM_MEMORY = ("scatter_add", "max_pool2d", "max_pool2d_gradient", "scan", *CONTRACTIONS)
 """Those that read an element several times, so that what they read is computed once and kept."""
 
 
@@ -32,13 +32,16 @@ class Kernel:
     moved: set[Tensor] = field(default_factory=set)
     """Those of `reads` that are read elsewhere than at the element being computed."""
     is_update: bool = False
+    is_cut: bool = False
+    """Whether its node is a slice of an input gradient, of which the rest is not computed."""
     is_plain: bool = True
     """Whether all that happens at an element is arithmetic with numbers read there, or everywhere the same."""
 
     @property
     def op(self) -> str:
         """The operation of a kernel of its own, or "loop"."""
-        return self.nodes[0].op.name if self.nodes[0].op.name in ALONE else "loop"
+        node = self.nodes[0].inputs[0] if self.is_cut else self.nodes[0]
+        return node.op.name if node.op.name in ALONE else "loop"
 
     @property
     def is_contraction(self) -> bool:
@@ -51,7 +54,8 @@ class Kernel:
     @property
     def name(self) -> str:
         """What the C function is called: after the tensor that a user would know it by."""
-        return next((n.name for n in reversed(self.nodes) if n.name), self.nodes[-1].op.name)
+        own = self.op if self.is_cut else self.nodes[-1].op.name
+        return next((n.name for n in reversed(self.nodes) if n.name), own)
 
 
 @dataclass
@@ -76,7 +80,8 @@ def schedule(program: Program) -> Schedule:
     if unknown := sorted({n.op.name for n in program.order} - known):
         raise GraphError(f"the native engine has no rule for {', '.join(unknown)}")
     program = _with_computed_updates(program)
-    kept = _kept(program)
+    cut = _cut(program)
+    kept = _kept(program, cut)
     late = _updates(program)
     kernels: list[Kernel] = []
     place: dict[Tensor, int] = {}
@@ -85,10 +90,10 @@ def schedule(program: Program) -> Schedule:
         for node in (n for n in in_order if (n in late) == is_update):
             reads, moved = _reads(node, kept)
             after = max((place[r] for r in reads if r in place), default=-1)
-            at = _group_for(node, kernels, after, moved, is_update)
+            at = None if node in cut else _group_for(node, kernels, after, moved, is_update)
             if at is None:
                 at = len(kernels)
-                kernels.append(Kernel([], is_update=is_update))
+                kernels.append(Kernel([], is_update=is_update, is_cut=node in cut))
             kernels[at].nodes.append(node)
             kernels[at].reads |= reads - set(kernels[at].nodes)
             kernels[at].moved |= moved
@@ -113,9 +118,8 @@ def _by_columns(program: Program) -> frozenset[Shape]:
     for node in program.order:
         if node.op.name == "dot":
             x, w = node.inputs
-            # Of a first layer only: behind batch normalization a deeper layer's gradient came out wrong that way.
-            is_first = x.op.name == "input" and x.rank == 2 and x.shape[0] is BATCH
-            if is_first and node.attributes["axes"] == ((1,), (0,)) and w.op.name == "state" and w.rank == 2:
+            sees_rows = x.rank == 2 and x.shape[0] is BATCH
+            if sees_rows and node.attributes["axes"] == ((1,), (0,)) and w.op.name == "state" and w.rank == 2:
                 inputs, units = w.shape
                 if isinstance(inputs, int) and inputs >= MANY and units != 1:
                     found.add(w.shape)
@@ -123,10 +127,30 @@ def _by_columns(program: Program) -> frozenset[Shape]:
     return frozenset(found - looked_up)
 
 
-def _kept(program: Program) -> set[Tensor]:
-    """Results, what has a kernel of its own, and what is read more than once or by a contraction."""
+def _users(program: Program) -> Counter[Tensor]:
+    """How often each tensor is read, the caller's reading included."""
     users = Counter(x for node in program.order for x in node.inputs)
     users.update(program.results)
+    return users
+
+
+def _cut(program: Program) -> dict[Tensor, Tensor]:
+    """Slices that are all that is read of an input gradient, as of a padded picture's -> that gradient."""
+    users = _users(program)
+    return {
+        node: x
+        for node in program.order
+        if node.op.name == "slice"
+        for x in node.inputs
+        if x.op.name == "conv2d_input_gradient" and users[x] == 1 and x.attributes["groups"] == 1
+        if x.shape[3] != 1 and all(step == 1 for *_, step in node.attributes["ranges"]) and x.shape[3] == node.shape[3]
+        if node.attributes["ranges"][0][:2] == (0, BATCH)
+    }
+
+
+def _kept(program: Program, cut: dict[Tensor, Tensor]) -> set[Tensor]:
+    """Results, what has a kernel of its own, and what is read more than once or by a contraction."""
+    users = _users(program)
     kept = {t for t in program.results if t.op.name not in LEAVES}
     for node in program.order:
         if node.op.name in (*ALONE, "random_uniform") or (node.op.name in ELEMENTWISE and users[node] > 1):
@@ -135,7 +159,7 @@ def _kept(program: Program) -> set[Tensor]:
             kept |= {x for x in node.inputs if x.op.name not in LEAVES}
         if node.op.name in (*MOVEMENT, "sum", "max"):
             kept |= {x for x in node.inputs if _is_costly(x, kept)}
-    return kept
+    return kept - set(cut.values()) | set(cut)
 
 
 def _is_regrouping(node: Tensor) -> bool:
@@ -191,6 +215,9 @@ def _is_plain(node: Tensor, kept: set[Tensor]) -> bool:
 
 def _group_for(node: Tensor, kernels: list[Kernel], after: int, moved: set[Tensor], is_update: bool) -> int | None:
     """The kernel that `node` can join: a group of its shape, after all that it reads, itself read in place only."""
+    if node.op.kin is not None:  # all that is wanted of one loop is computed by one kernel
+        kin = node.op.kin(node)
+        return next((i for i, k in enumerate(kernels) if k.op == node.op.name and node.op.kin(k.nodes[0]) == kin), None)
     if node.op.name in (*ALONE, "random_uniform"):
         return None
     for at in reversed(range(max(after, 0), len(kernels))):

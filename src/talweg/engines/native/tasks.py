@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from talweg.engines.native import contraction, loops, tiles
 from talweg.engines.native.division import ALONE, EVERYONE, Division, followed, summed
 from talweg.engines.native.layout import SLACK, Layout
+from talweg.engines.native.looping import Body
 from talweg.engines.native.memory import Detour, Table
 from talweg.engines.native.phases import Choice, Task, Thing
 from talweg.engines.native.schedule import CONTRACTIONS, Kernel, Schedule
@@ -15,13 +16,11 @@ from talweg.graph import BATCH, Shape, Tensor
 
 SMALL = 16384  # multiplications or elements visited, from which on a kernel is worth dividing between threads
 TINY = 1024  # up to which each thread had better compute it itself than wait for another
-SHARED_OUT = (
-    1 << 15
-)  # multiplications or elements visited, from which on threads share out the rows that a sum goes over
+SHARED_OUT = 1 << 15  # multiplications or elements visited, from which on threads share the rows that a sum goes over
 LARGEST = 1 << 22  # bytes that the parts of such a sum may take
 TURNED = 1 << 15  # numbers that each thread had better rearrange itself than wait for another
-OWNED_AT_FIRST = 1 << 15  # and those of a first layer, whose gradient makes each thread read all rows in any case
 OWNED = 1 << 17  # bytes of a kernel, from which on a thread should read the columns of it that it updates itself
+OWNED_AT_FIRST = 1 << 15  # and those of a first layer, whose gradient makes each thread read all rows in any case
 
 
 @dataclass(eq=False)
@@ -62,6 +61,8 @@ class Compute(Task):
     plan: contraction.Plan | None = None
     work: int = 0
     parts: Detour | None = None
+    body: Body | None = None
+    """What is done at each step of a loop."""
 
 
 @dataclass(eq=False)
@@ -122,8 +123,8 @@ def _rows(axis: int) -> Division:
 
 
 def _divided(division: Division, reads: dict[Thing, int | None]) -> Choice:
-    """A choice whose blocks are along the axis that is divided."""
-    return Choice(division, reads, division.axis, reads)
+    """A choice whose blocks are along the axis that is divided; without blocks where that is the innermost."""
+    return Choice(division, reads) if division.kind == "inner" else Choice(division, reads, division.axis, reads)
 
 
 def _kernel_tasks(
@@ -137,6 +138,8 @@ def _kernel_tasks(
 ) -> list[Task]:
     """The task of a kernel, after those of the copies that it reads in place of its operands."""
     node = kernel.nodes[0]
+    if kernel.op == "scan":
+        return _scan_tasks(kernel, s, capacity)
     out: list[Task] = []
     instead: dict[Tensor, Thing] = dict(tables)
     if plan and plan.copy:
@@ -161,6 +164,26 @@ def _kernel_tasks(
         ways = [{instead.get(x, x): a for x, a in followed(kernel, axis, s.kept).items()} for axis in (d.axis, along)]
         choices.append(Choice(d, ways[0], along, ways[1]))
     out.append(Compute(kernel.name, tuple(kernel.nodes), choices, overwrites, kernel=kernel, plan=plan, work=work))
+    return out
+
+
+def _scan_tasks(kernel: Kernel, s: Schedule, capacity: int) -> list[Task]:
+    """The task of a loop, after those of the copies that contractions in its body read in place of what is constant."""
+    body = Body(kernel.nodes, capacity, s.columns)
+    out: list[Task] = []
+    reads: dict[Thing, int | None] = {x: 0 if has_rows(x) else None for x in kernel.nodes[0].inputs}
+    for node, plan in body.plans.items():
+        if plan.copy:
+            source, room = body.given[plan.v], contraction.scratch_room(plan.copy)
+            thing = Detour(node, plan.v, room)
+            choice = Choice(EVERYONE if room <= TURNED else ALONE, {source: None})
+            out.append(Rearrange(f"{kernel.name}, an operand", (thing,), [choice], copy=plan.copy, source=source))
+            reads[thing] = None
+    inner = [k.nodes[0] for k in body.schedule.kernels]
+    work = sum(body.plans[n].work(capacity) if n in body.plans else _visits(n, capacity) for n in inner) * body.length
+    choices = [Choice(_rows(0), reads)] if body.is_rowwise else []
+    choices += [Choice(ALONE, reads)] if work < SMALL or not body.is_rowwise else []
+    out.append(Compute(kernel.name, tuple(kernel.nodes), choices, kernel=kernel, work=work, body=body))
     return out
 
 
@@ -216,10 +239,10 @@ def _divisions(
 
 
 def _other_axis(node: Tensor, division: Division, plan: contraction.Plan | None) -> int | None:
-    """The longer axis of weights whose columns threads share: along it, their rows can be done block by block."""
-    long = [a for a, d in enumerate(node.shape) if d != 1]
-    is_plain = len(long) == 2 and BATCH not in node.shape
-    return long[0] if is_plain and (plan is None or plan.outer is not None) else None
+    """The other axis of weights of which threads share one: along it, they can be done block by block."""
+    others = [a for a, d in enumerate(node.shape) if d != 1 and a != division.axis]
+    is_plain = len(others) == 1 and BATCH not in node.shape
+    return others[0] if is_plain and (plan is None or plan.outer is not None) else None
 
 
 def _runs_along(kernel: Kernel, plan: contraction.Plan | None, inner: int) -> bool:

@@ -10,6 +10,7 @@ from talweg.engines.native.body import Body
 from talweg.engines.native.layout import C_TYPE, Layout
 from talweg.engines.native.memory import Detour, Memory, Run, Table, plan_memory
 from talweg.engines.native.phases import Task, Thing, phases
+from talweg.engines.native.scanning import Inside, scan_function
 from talweg.engines.native.schedule import Schedule, schedule
 from talweg.engines.native.tasks import SMALL, Bring, Combine, Compute, HandOut, Rearrange, Store, has_rows, tasks
 from talweg.graph import Program, Tensor, input_tensor
@@ -49,6 +50,8 @@ class _Writer:
         self.program = self.schedule.program
         self.phases = [_runs(phase) for phase in phases(tasks(self.schedule, capacity, threads, lanes))]
         self.memory = plan_memory(self.schedule, self.phases, capacity, precision)
+        computed = [t for runs in self.phases for run in runs for t in run.tasks if isinstance(t, Compute)]
+        self.inside = {t: Inside(self.memory, t.body) for t in computed if t.body}
         self.names = {t: f"t{i}" for i, t in enumerate(self.memory.layouts)}
         self.calls: dict[Task, str] = {}
         self.functions_of: dict[Task, str] = {}
@@ -73,7 +76,8 @@ class _Writer:
                 is_kernel = isinstance(task, Compute | Rearrange)
                 name = self._name(task.name, taken) if is_kernel else task.name
                 self.functions_of[task] = name
-                counters.add(task, name, tensors if is_kernel else (), isinstance(task, Rearrange))
+                is_cut = isinstance(task, Compute) and task.kernel is not None and task.kernel.is_cut
+                counters.add(task, name, tensors if is_kernel else (), isinstance(task, Rearrange), is_cut)
             counters.add(number, profile.WAIT, ())
         return counters
 
@@ -116,6 +120,8 @@ class _Writer:
         for task, name in self.functions_of.items():
             if isinstance(task, Rearrange):
                 lines += self._copy(task, name)
+            elif isinstance(task, Compute) and task.body:
+                lines += scan_function(self, task, name)
             elif isinstance(task, Compute):
                 lines += self._contraction(task, name) if task.plan else self._loops(task, name)
             else:

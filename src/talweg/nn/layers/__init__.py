@@ -6,6 +6,7 @@ from talweg.nn.layers.activation import (
     LeakyReLU,
     PReLU,
     ReLU,
+    RReLU,
     Softmax,
 )
 from talweg.nn.layers.augmentation import (
@@ -85,6 +86,11 @@ from talweg.nn.layers.pooling import (
     MaxPooling1D,
     MaxPooling2D,
 )
+from talweg.nn.layers.recurrent import (
+    GRU,
+    LSTM,
+    SimpleRNN,
+)
 from talweg.nn.layers.regularization import (
     ActivityRegularization,
     AlphaDropout,
@@ -119,6 +125,10 @@ from talweg.nn.layers.variable import (
     Parameter,
     Variable,
 )
+from talweg.nn.layers.wrappers import (
+    Bidirectional,
+    TimeDistributed,
+)
 
 __all__ = [
     "Activation",
@@ -131,6 +141,7 @@ __all__ = [
     "AvgPool1D",
     "AvgPool2D",
     "BatchNormalization",
+    "Bidirectional",
     "Concatenate",
     "Context",
     "Conv1D",
@@ -147,6 +158,7 @@ __all__ = [
     "ELU",
     "Embedding",
     "Flatten",
+    "GRU",
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
@@ -163,6 +175,7 @@ __all__ = [
     "InputLayer",
     "KerasTensor",
     "LAYERS",
+    "LSTM",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
@@ -175,6 +188,7 @@ __all__ = [
     "Multiply",
     "Normalization",
     "PReLU",
+    "RReLU",
     "Parameter",
     "Permute",
     "RMSNormalization",
@@ -190,10 +204,12 @@ __all__ = [
     "Reshape",
     "SeparableConv1D",
     "SeparableConv2D",
+    "SimpleRNN",
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "Subtract",
+    "TimeDistributed",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",

@@ -99,6 +99,32 @@ class PReLU(Layer):
 
 
 @dataclass(eq=False, repr=False)
+class RReLU(Layer):
+    r"""$y = x$ where $x > 0$, else $a x$: in training with an a drawn for each number, evenly from `lower` to `upper`.
+
+    Outside training a is the middle of the two, as the function `rrelu` has it. PyTorch's layer; Keras has none. seed:
+    a number makes this layer's chance its own, whatever the model's seed. Raises `UsageError` unless 0 ≤ lower ≤ upper.
+    Xu et al., "Empirical evaluation of rectified activations" (2015).
+    """
+
+    lower: float = 1 / 8
+    upper: float = 1 / 3
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.lower <= self.upper:
+            raise UsageError(f"RReLU: lower and upper must be 0 ≤ lower ≤ upper; got {self.lower!r}, {self.upper!r}")
+
+    def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
+        if not context.training:
+            y: Tensor = activations.rrelu(x, lower=self.lower, upper=self.upper)
+            return y
+        slope = self.lower + (self.upper - self.lower) * context.random_uniform(x.shape, self.seed)
+        return g.where(x <= 0, slope * x, x)
+
+
+@dataclass(eq=False, repr=False)
 class ELU(Layer):
     r"""$y = x$ where $x > 0$, else $\alpha (e^{x} - 1)$. Clevert et al. (2016)."""
 

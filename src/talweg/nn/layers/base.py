@@ -128,6 +128,9 @@ class Layer(Described):
         """The formula. x: (batch, *input_shape). p: the parameters as tensors, by name."""
         raise UsageError(f"{type(self).__name__} must define call(x, p, context)")
 
+    def examine(self, x: Array, argument: str) -> None:
+        """Looks at examples that go straight into the layer, before any program does: may raise `DataError`."""
+
     def __call__(self, inputs: Structure, training: bool | None = None, mask: None = None) -> Any:
         """The placeholder of what the layer answers, for the placeholder that an `Input` or another layer gave.
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from talweg import graph as g
-from talweg.errors import UsageError
-from talweg.graph import Tensor
+from talweg.errors import DataError, UsageError
+from talweg.graph import Array, Tensor
 from talweg.nn import constraints, initializers, regularizers
 from talweg.nn.layers.base import Context, Layer, Parameter
 from talweg.nn.layers.windows import is_whole
@@ -20,11 +20,13 @@ class Embedding(Layer):
     r"""$y_{n \dots} = E_{x_{n \dots}}$: row x of a table E (input_dim, output_dim).
 
     x: (batch, ...). y: (batch, ..., output_dim). x holds whole numbers from 0 to input_dim - 1: words of a vocabulary,
-    for instance. A number outside has no row, and its y is NaN, so that the loss shows it (as with JAX in Keras;
-    TensorFlow and PyTorch stop). In float32, numbers from 2^24 on cannot be told apart.
+    for instance; fractions are cut off. In float32, numbers from 2^24 on cannot be told apart.
 
-    Raises `UsageError` for an input_dim or output_dim below 1. Bengio et al., "A neural probabilistic language model"
-    (2003).
+    Raises `UsageError` for an input_dim or output_dim below 1. A number outside 0..input_dim - 1 has no row: where a
+    model's input goes straight into the layer, `fit`, `evaluate` and `predict` raise `DataError`; elsewhere its y is
+    NaN, so that the loss shows it (as with JAX in Keras; TensorFlow and PyTorch stop).
+
+    Bengio et al., "A neural probabilistic language model" (2003).
 
     >>> from talweg.nn.layers import Input
     >>> Embedding(1000, 16)(Input((12,))).shape
@@ -50,6 +52,15 @@ class Embedding(Layer):
         yield Parameter(
             "embeddings", shape, self.embeddings_initializer, self.embeddings_regularizer, constraint=constraint
         )
+
+    def examine(self, x: Array, argument: str) -> None:
+        low, high = x.min(), x.max()
+        if low < 0 or high >= self.input_dim:
+            hint = "Count from 0." if low < 0 else f"Give it input_dim={int(high) + 1}, or make one number of the rare."
+            raise DataError(
+                f"{argument} has numbers from {low:g} to {high:g}, and layer {self.title!r} has rows "
+                f"0..{self.input_dim - 1}. {hint}"
+            )
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
         has_row = g.where(x >= 0, x < self.input_dim, False)

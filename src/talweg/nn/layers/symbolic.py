@@ -42,6 +42,9 @@ class Block(Protocol):
     def own_states(self) -> dict[Any, Tensor]:
         """A symbolic state for each of its variables."""
 
+    def examine(self, x: Array, argument: str) -> None:
+        """Looks at examples that go straight into it; may raise `DataError`."""
+
     def write(self, x: Any, states: Mapping[Any, Tensor], context: Any) -> Any:
         """What it answers, as a formula."""
 

@@ -8,7 +8,8 @@ array(0.03, dtype=float32)
 >>> CategoricalCrossentropy()([[0, 1]], [[0.1, 0.9]])
 array(0.10536055, dtype=float32)
 
-Keras's stand in `regression` and `classification`, PyTorch's in `pytorch` and `embedding`; `base` says what a loss is.
+Keras's stand in `regression`, `classification` and `overlap`, PyTorch's in `pytorch`, those of pairs in `embedding`, of
+sequences in `ctc`; `base` says what a loss is.
 """
 
 from talweg.nn.losses.base import (
@@ -29,6 +30,7 @@ from talweg.nn.losses.classification import (
     BinaryFocalCrossentropy,
     CategoricalCrossentropy,
     CategoricalFocalCrossentropy,
+    CategoricalGeneralizedCrossEntropy,
     CategoricalHinge,
     Hinge,
     KLDivergence,
@@ -38,24 +40,29 @@ from talweg.nn.losses.classification import (
     binary_focal_crossentropy,
     categorical_crossentropy,
     categorical_focal_crossentropy,
+    categorical_generalized_cross_entropy,
     categorical_hinge,
     hinge,
     kl_divergence,
     sparse_categorical_crossentropy,
     squared_hinge,
 )
+from talweg.nn.losses.ctc import CTC, CTCLoss, ctc, ctc_loss
 from talweg.nn.losses.embedding import (
     DISTANCES,
+    Circle,
     CosineEmbeddingLoss,
     MarginRankingLoss,
     TripletMarginLoss,
     TripletMarginWithDistanceLoss,
+    circle,
     cosine_embedding_loss,
     distance,
     margin_ranking_loss,
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
+from talweg.nn.losses.overlap import Dice, Tversky, dice, tversky
 from talweg.nn.losses.pytorch import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -125,6 +132,7 @@ __all__ = [
     "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",
     "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
     "CategoricalHinge",
     "Hinge",
     "KLDivergence",
@@ -134,21 +142,32 @@ __all__ = [
     "binary_focal_crossentropy",
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy",
     "categorical_hinge",
     "hinge",
     "kl_divergence",
     "sparse_categorical_crossentropy",
     "squared_hinge",
+    "CTC",
+    "CTCLoss",
+    "ctc",
+    "ctc_loss",
     "DISTANCES",
+    "Circle",
     "CosineEmbeddingLoss",
     "MarginRankingLoss",
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
+    "circle",
     "cosine_embedding_loss",
     "distance",
     "margin_ranking_loss",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
+    "Dice",
+    "Tversky",
+    "dice",
+    "tversky",
     "BCELoss",
     "BCEWithLogitsLoss",
     "CrossEntropyLoss",

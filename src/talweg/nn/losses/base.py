@@ -15,14 +15,27 @@ from talweg.registry import Described, Registry, camel_case
 
 EPSILON = 1e-7  # probabilities are kept this far from 0 and 1, as Keras does
 
-Targets = Literal["values", "binary", "signs", "row_signs", "one_hot", "classes", "classes_or_rows", "nothing"]
+Targets = Literal[
+    "values",
+    "binary",
+    "signs",
+    "row_signs",
+    "groups",
+    "one_hot",
+    "classes",
+    "classes_or_rows",
+    "sequences",
+    "nothing",
+]
 """What a loss expects as y.
 
 values          numbers like the prediction's
 binary          0 and 1
 signs           -1 and 1 (0 counts as -1); row_signs: one of them for each row of the prediction
+groups          a number for each row of the prediction, the same for rows that are alike
 one_hot         rows over the classes, that sum to 1
 classes         class numbers; classes_or_rows: these, or rows where y has the prediction's shape
+sequences       rows of class numbers, as long as they are
 nothing         y is not looked at
 """
 
@@ -91,6 +104,8 @@ class Loss(Described):
     def examples(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """The loss of each example, so that `reduce` has only to add them up."""
         examples: Tensor = self.formula(y_true, y_pred, **self.options)
+        if self.reduction in MEANS and self.formula.sizes is not None:
+            return examples / self.formula.sizes(y_true, y_pred, **self.options)
         if self.reduction not in MEANS or (counts := self.formula.counted(y_true, y_pred, **self.options)) is None:
             return examples
         share = g.mean(counts)  # n / Σ counts turns the mean over n into that over what counts, as Keras's masks do
@@ -132,6 +147,7 @@ class LossFunction:
     targets: what it expects as y. sees_through: which last activation it undoes.
     parts: how many predictions stand side by side along the last axis of y_pred; the formula takes them one by one.
     counts: how much each label counts in a mean, a formula of the same arguments, that may answer None (all alike).
+    sizes: by what each example's loss is divided in a mean.
     """
 
     def __init__(
@@ -141,9 +157,10 @@ class LossFunction:
         sees_through: str | None = None,
         parts: int = 1,
         counts: Callable[..., Tensor | None] | None = None,
+        sizes: Callable[..., Tensor] | None = None,
     ) -> None:
         self.formula, self.targets, self.sees_through = formula, targets, sees_through
-        self.parts, self.counts = parts, counts
+        self.parts, self.counts, self.sizes = parts, counts, sizes
         self.__name__ = self.registered_name = formula.__name__
         self.__doc__, self.__module__, self.__wrapped__ = formula.__doc__, formula.__module__, formula
 
@@ -163,21 +180,21 @@ class LossFunction:
         """Arrays as tensors of the kind that the loss takes."""
         pred = g.constant(y_pred, "float")
         true = g.constant(0.0 if self.targets == "nothing" else y_true, None if self.targets == "nothing" else "float")
-        if kind_of(self.targets, true.shape, pred.shape) == "classes":
+        if kind_of(self.targets, true.shape, pred.shape) in ("classes", "sequences"):
             true = g.constant(y_true, "int")
         return true, pred
 
     def label_shape(self, predicted: Shape, axis: int = -1) -> Shape:
         """The shape of labels for predictions of shape `predicted`, whose classes are along `axis`."""
-        if self.targets in ("classes", "classes_or_rows"):
+        if self.targets in ("classes", "classes_or_rows", "sequences"):
             return tuple(d for a, d in enumerate(predicted) if a != axis % len(predicted))
-        if self.targets == "row_signs":
+        if self.targets in ("row_signs", "groups"):
             return predicted[:-1]
         return predicted if self.parts == 1 else (*predicted[:-1], part_length(predicted, self))
 
     def _fitted(self, y_true: Tensor, y_pred: Tensor, options: dict[str, Any]) -> list[Tensor]:
         """y_true in the shape that fits, and the predictions one by one."""
-        if self.targets != "nothing":
+        if self.targets not in ("nothing", "sequences"):
             kind = kind_of(self.targets, y_true.shape, y_pred.shape)
             wanted = y_pred.shape if kind == "one_hot" else self.label_shape(y_pred.shape, options.get("axis", -1))
             y_true = fitted(y_true, wanted, kind, y_pred)

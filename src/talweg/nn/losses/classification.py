@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from talweg import graph as g
+from talweg.errors import UsageError
 from talweg.graph import Tensor
 from talweg.nn.losses.base import EPSILON, loss, loss_class
 
@@ -125,6 +126,23 @@ def categorical_focal_crossentropy(
     return -g.sum(alpha * (-g.expm1(logs)) ** gamma * y * logs, axis)
 
 
+@loss(targets="classes")
+def categorical_generalized_cross_entropy(y_true: Tensor, y_pred: Tensor, q: float = 0.5) -> Tensor:
+    r"""$(1 - \hat y_c^{\,q}) / q$ for the class number c = y_true and probabilities ŷ.
+
+    For labels some of which are wrong: near q = 0 it is the cross-entropy, at q = 1 the distance, at which such labels
+    pull less (Zhang and Sabuncu, 2018). Where $\hat y_c$ is 0 its slope is 0, the limit below a softmax; in Keras it is
+    infinite. Raises `UsageError` unless 0 < q ≤ 1.
+
+    >>> categorical_generalized_cross_entropy([1], [[0.75, 0.25]])
+    array([1.], dtype=float32)
+    """
+    if not 0 < q <= 1:
+        raise UsageError(f"CategoricalGeneralizedCrossEntropy: q must be above 0 and at most 1; got {q!r}")
+    p = g.sum(g.one_hot(y_true, y_pred.shape[-1]) * y_pred, axis=-1)  # type: ignore[arg-type]
+    return (1 - g.where(p <= 0, 0.0, g.where(p <= 0, 1.0, p) ** q)) / q
+
+
 @loss("kld", "KLD", class_name="KLDivergence")
 def kl_divergence(y_true: Tensor, y_pred: Tensor) -> Tensor:
     r"""$\sum_c y_c \ln(y_c / \hat y_c)$ over the last axis, in nats, with both clipped to [1e-7, 1], as in Keras.
@@ -167,6 +185,7 @@ CategoricalCrossentropy = loss_class(categorical_crossentropy)
 SparseCategoricalCrossentropy = loss_class(sparse_categorical_crossentropy)
 BinaryFocalCrossentropy = loss_class(binary_focal_crossentropy)
 CategoricalFocalCrossentropy = loss_class(categorical_focal_crossentropy)
+CategoricalGeneralizedCrossEntropy = loss_class(categorical_generalized_cross_entropy)
 KLDivergence = loss_class(kl_divergence)
 Hinge = loss_class(hinge)
 SquaredHinge = loss_class(squared_hinge)

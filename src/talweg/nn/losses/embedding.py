@@ -132,6 +132,59 @@ def _triplet(d: Distance, anchor: Tensor, positive: Tensor, negative: Tensor, ma
     return above(d(anchor, positive) - wrong + margin)
 
 
+# ── of all pairs in a batch ───────────────────────────────────────────────────────────────────────────────
+
+
+def _counts(y_true: Tensor, y_pred: Tensor, **options: Any) -> Tensor:
+    """Examples without a loss do not count in a mean."""
+    return g.cast(circle.formula(y_true, y_pred, **options) > 0, "float")
+
+
+@loss(targets="groups", counts=_counts)
+def circle(
+    y_true: Tensor, y_pred: Tensor, gamma: float = 80.0, margin: float = 0.4, remove_diagonal: bool = True
+) -> Tensor:
+    r"""$\ln(1 + \sum_{j \sim i} e^{\gamma (d_{ij} + m)_+ (d_{ij} - m)} \sum_{j \not\sim i} e^{\gamma (1 + m - d_{ij})_+
+    (1 - m - d_{ij})})$, where $d_{ij} = \max(0, 1 - \hat y_i \cdot \hat y_j)$ and m is the margin.
+
+    Of embeddings ŷ of length 1 (`UnitNormalization` makes them so) and whole numbers y: those of one number should lie
+    together, all others apart (Sun et al., 2020). remove_diagonal: no example is its own pair. One without a pair, or
+    with nothing to be told from, costs nothing; a mean is over those that cost something, as in Keras. All pairs of a
+    batch are looked at, so examples depend on each other.
+    """
+    d = g.maximum(1 - g.dot(y_pred, y_pred, ((1,), (1,))), 0.0)
+    numbers = _square(y_true, d)
+    alike = g.equal(numbers, g.transpose(numbers))
+    pairs = g.where(_same_row(d), False, alike) if remove_diagonal else alike
+    near = _log_sum_exp(gamma * g.maximum(d + margin, 0.0) * (d - margin), pairs)
+    far = _log_sum_exp(gamma * g.maximum(1 + margin - d, 0.0) * (1 - margin - d), g.where(alike, False, True))
+    return g.softplus(near + far)
+
+
+def _square(x: Tensor, like: Tensor) -> Tensor:
+    """x_i in row i: (batch,) as (batch, batch)."""
+    return g.broadcast_to(g.expand_dims(x, 1), like.shape)
+
+
+def _same_row(like: Tensor) -> Tensor:
+    """Whether i = j. Rows are told apart by two numbers of 24 random bits that belong to their places."""
+    key, step = g.constant([0, 0], "uint"), g.constant(0, "uint")
+    drawn = [_square(g.random_uniform(key, step, like.shape[:1], stream), like) for stream in (0, 1)]
+    first, second = (g.equal(x, g.transpose(x)) for x in drawn)
+    return g.where(first, second, False)
+
+
+NONE = -1e9  # the logarithm of nothing: any softplus of it is 0
+
+
+def _log_sum_exp(x: Tensor, which: Tensor) -> Tensor:
+    """ln Σ e^x over those of each row; `NONE` where there are none."""
+    largest = g.stop_gradient(g.max(g.where(which, x, NONE), axis=1, keepdims=True))
+    total = g.sum(g.where(which, g.exp(g.where(which, x - largest, 0.0)), 0.0), axis=1)
+    return g.where(total > 0, g.log(g.where(total > 0, total, 1.0)) + g.sum(largest, axis=1), NONE)
+
+
+Circle = loss_class(circle)
 MarginRankingLoss = loss_class(margin_ranking_loss)
 CosineEmbeddingLoss = loss_class(cosine_embedding_loss)
 TripletMarginLoss = loss_class(triplet_margin_loss)

@@ -23,8 +23,8 @@ class ModelCheckpoint(Monitor):
     save_freq                "epoch", or a number of batches
     initial_value_threshold  what the first value must beat
 
-    A path that ends in ".safetensors" is one file, any other a folder, as for `model.save`; weights alone are always a
-    file. Folders above it are made where there are none. A file appears whole or not at all, and stays as it was if
+    A path that ends in ".safetensors" or ".keras" is one file, any other a folder, as for `model.save`; weights alone
+    are always a file. Folders above it are made where there are none. A file appears whole or not at all, and stays as it was if
     saving fails. Raises `UsageError` at once for the endings of other formats, and for a field that is not in the logs.
     """
 

@@ -1,0 +1,321 @@
+"""Recurrent layers: a formula that goes along a sequence and remembers. The loop itself is `talweg.graph.scan`.
+
+What does not depend on the step before, x W + b, is one product for all steps; the loop adds what does, h U.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from talweg import graph as g
+from talweg.errors import ShapeError, UsageError
+from talweg.graph import Array, Tensor
+from talweg.graph.random import RandomStream
+from talweg.nn import activations, constraints, initializers, regularizers
+from talweg.nn.layers.base import Context, Layer, Parameter
+from talweg.nn.layers.regularization import _dropped
+from talweg.nn.layers.windows import is_whole
+from talweg.registry import setting
+
+
+class _Recurrent(Layer):
+    """The base: a kernel W for what comes, a recurrent kernel U for what was remembered, a bias b, for each gate.
+
+    Subclasses write `step`. Called on a list, or with `initial_state`, it begins with the states that it is given.
+    """
+
+    takes_several = True
+    gates: ClassVar[int] = 1
+    states: ClassVar[int] = 1
+
+    units: int
+    activation: Any
+    use_bias: bool
+    kernel_initializer: Any
+    recurrent_initializer: Any
+    bias_initializer: Any
+    kernel_regularizer: Any
+    recurrent_regularizer: Any
+    bias_regularizer: Any
+    activity_regularizer: Any
+    kernel_constraint: Any
+    recurrent_constraint: Any
+    bias_constraint: Any
+    dropout: float
+    recurrent_dropout: float
+    return_sequences: bool
+    return_state: bool
+    go_backwards: bool
+    stateful: bool
+    unroll: bool
+    seed: int | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        kind = type(self).__name__
+        if not is_whole(self.units):
+            raise UsageError(f"{kind}: units must be a whole number above 0; got {self.units!r}")
+        for name in ("dropout", "recurrent_dropout"):
+            if not isinstance(rate := getattr(self, name), (int, float)) or not 0 <= rate < 1:
+                raise UsageError(f"{kind}: {name} is the part that is dropped, from 0 to less than 1; got {rate!r}")
+        if self.stateful:
+            raise UsageError(
+                f"{kind}: a layer keeps no state between batches, whose length is free. Give it the state: "
+                f"y, *states = {kind}(units, return_state=True)(x, initial_state=states)"
+            )
+
+    def __call__(self, inputs: Any, training: bool | None = None, mask: None = None, initial_state: Any = None) -> Any:
+        """As every layer; `initial_state` is a placeholder of (batch, units) for each state, in place of zeros."""
+        if initial_state is not None:
+            states = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
+            inputs = [*(inputs if isinstance(inputs, (list, tuple)) else [inputs]), *states]
+        return super().__call__(inputs, training, mask)
+
+    def parameters(self, input_shape: Any) -> Iterable[Parameter]:
+        shapes = input_shape if isinstance(input_shape, list) else [input_shape]
+        if len(shapes[0]) != 2:
+            hint = ": add a channel axis, Reshape((steps, 1))" if len(shapes[0]) == 1 else ""
+            raise ShapeError(
+                f"layer {self.name!r}: {type(self).__name__} needs examples of (steps, features); "
+                f"got {list(shapes[0])}{hint}"
+            )
+        if shapes[1:] and [tuple(s) for s in shapes[1:]] != [(self.units,)] * self.states:
+            raise ShapeError(
+                f"layer {self.name!r}: {type(self).__name__} begins with {self.states} of [{self.units}] beside its "
+                f"sequence; got {', '.join(str(list(s)) for s in shapes[1:])}"
+            )
+        width = self.units * self.gates
+        for name, rows in (("kernel", shapes[0][-1]), ("recurrent_kernel", self.units)):
+            kind = name.removesuffix("_kernel")
+            yield Parameter(name, (rows, width), **self._of(kind))
+        if self.use_bias:
+            yield Parameter("bias", self.bias_shape, **(self._of("bias") | {"initializer": self.first_bias}))
+
+    def _of(self, kind: str) -> dict[str, Any]:
+        return {k: getattr(self, f"{kind}_{k}") for k in ("initializer", "regularizer", "constraint")}
+
+    @property
+    def bias_shape(self) -> tuple[int, ...]:
+        return (self.units * self.gates,)
+
+    @property
+    def first_bias(self) -> Any:
+        """What the bias begins with."""
+        return self.bias_initializer
+
+    def input_bias(self, p: Any) -> Tensor | None:
+        """What is added to x W."""
+        return p.bias if self.use_bias else None
+
+    def step(self, z: Tensor, seen: Tensor, states: Sequence[Tensor], p: Any) -> list[Tensor]:
+        """The new states, h first. z: x W + b, (batch, gates · units). seen: the h before, or what is left of it."""
+        raise UsageError(f"{type(self).__name__} must define step(z, seen, states, p)")
+
+    def run(self, x: Any, p: Any, context: Context) -> tuple[Tensor, list[Tensor]]:
+        """h at every step, each where its x is; and the last states."""
+        sequence, *first = x if isinstance(x, list) else [x]
+        batch, _, features = sequence.shape
+        z = _dropped(sequence, self.dropout, (None, 1, features), self.seed, context) @ p.kernel
+        z = z if (bias := self.input_bias(p)) is None else z + bias
+        ones = g.broadcast_to(g.constant(1.0), (batch, self.units))
+        kept = _dropped(ones, self.recurrent_dropout, None, self.seed, context)
+
+        def step(z: Tensor, *states: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+            new = self.step(z, states[0] if kept is ones else states[0] * kept, states, p)
+            return new, [new[0]]
+
+        begin = first or [g.broadcast_to(g.constant(0.0), (batch, self.units))] * self.states
+        last, [h] = g.scan(step, [z], begin, reverse=self.go_backwards, name=self.title)
+        return h, last
+
+    def answer(self, h: Tensor, last: list[Tensor], context: Context) -> Any:
+        """What the layer was asked to return."""
+        y = h if self.return_sequences else last[0]
+        if self.activity_regularizer is not None:
+            context.losses.append(self.activity_regularizer(y) / g.batch_size())  # of one example, as in Keras
+        return [y, *last] if self.return_state else y
+
+    def call(self, x: Any, p: Any, context: Context) -> Any:
+        h, last = self.run(x, p, context)
+        return self.answer(flipped(h) if self.go_backwards and self.return_sequences else h, last, context)
+
+
+def flipped(x: Tensor) -> Tensor:
+    """x (batch, steps, ...) with its steps in the other order."""
+    order = (1, 0, *range(2, x.rank))
+    backwards = g.constant(list(reversed(range(x.shape[1]))))  # type: ignore[arg-type]
+    return g.transpose(g.take(g.transpose(x, order), backwards), order)
+
+
+def _parts(z: Tensor, n: int) -> list[Tensor]:
+    """z cut into `n` along its last axis."""
+    width = z.shape[-1] // n  # type: ignore[operator]
+    whole: list[Any] = [None] * (z.rank - 1)
+    return [g.slice(z, [*whole, (i * width, (i + 1) * width)]) for i in range(n)]
+
+
+@dataclass(eq=False, repr=False)
+class SimpleRNN(_Recurrent):
+    r"""$h_t = f(x_t W + h_{t-1} U + b)$: x (batch, steps, features), W (features, units), U (units, units).
+
+    y: the last h, (batch, units); with `return_sequences` every one, (batch, steps, units); with `return_state` a list,
+    y and the last h. go_backwards: from the last step to the first, and y is in that order, as in Keras. Training drops
+    the same features of x at every step (`dropout`), and the same of h on its way to U (`recurrent_dropout`; Gal and
+    Ghahramani, 2016). unroll: taken for Keras's sake. Raises `UsageError` for stateful=True.
+
+    Elman, "Finding structure in time" (1990).
+
+    >>> from talweg.nn.layers import Input
+    >>> SimpleRNN(16)(Input((28, 8))).shape, SimpleRNN(16, return_sequences=True)(Input((28, 8))).shape
+    ((None, 16), (None, 28, 16))
+    """
+
+    units: int
+    activation: Any = setting(activations.get, "tanh")
+    use_bias: bool = True
+    kernel_initializer: Any = setting(initializers.get, "glorot_uniform")
+    recurrent_initializer: Any = setting(initializers.get, "orthogonal")
+    bias_initializer: Any = setting(initializers.get, "zeros")
+    kernel_regularizer: Any = setting(regularizers.get, None)
+    recurrent_regularizer: Any = setting(regularizers.get, None)
+    bias_regularizer: Any = setting(regularizers.get, None)
+    activity_regularizer: Any = setting(regularizers.get, None)
+    kernel_constraint: Any = setting(constraints.get, None)
+    recurrent_constraint: Any = setting(constraints.get, None)
+    bias_constraint: Any = setting(constraints.get, None)
+    dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    return_sequences: bool = False
+    return_state: bool = False
+    go_backwards: bool = False
+    stateful: bool = False
+    unroll: bool = False
+    seed: int | None = None
+
+    def step(self, z: Tensor, seen: Tensor, states: Sequence[Tensor], p: Any) -> list[Tensor]:
+        return [self.activation(z + seen @ p.recurrent_kernel)]
+
+
+@dataclass(eq=False, repr=False)
+class LSTM(_Recurrent):
+    r"""$c_t = f \odot c_{t-1} + i \odot g$ and $h_t = o \odot \tanh c_t$, with gates i, f, o and new content g.
+
+    $[i, f, g, o] = x_t W + h_{t-1} U + b$, in this order as in Keras and PyTorch; i, f and o pass through
+    `recurrent_activation`, g and c through `activation`. W (features, 4 units), U (units, 4 units), b (4 units,);
+    unit_forget_bias: the part of b for f begins with 1 (Jozefowicz et al., 2015), in PyTorch with 0.
+    Everything else is as in `SimpleRNN`; return_state adds h and c. use_cudnn: taken for Keras's sake.
+
+    Hochreiter and Schmidhuber, "Long short-term memory" (1997); Gers et al. (2000) for f.
+    """
+
+    gates, states = 4, 2
+
+    units: int
+    activation: Any = setting(activations.get, "tanh")
+    recurrent_activation: Any = setting(activations.get, "sigmoid")
+    use_bias: bool = True
+    kernel_initializer: Any = setting(initializers.get, "glorot_uniform")
+    recurrent_initializer: Any = setting(initializers.get, "orthogonal")
+    bias_initializer: Any = setting(initializers.get, "zeros")
+    unit_forget_bias: bool = True
+    kernel_regularizer: Any = setting(regularizers.get, None)
+    recurrent_regularizer: Any = setting(regularizers.get, None)
+    bias_regularizer: Any = setting(regularizers.get, None)
+    activity_regularizer: Any = setting(regularizers.get, None)
+    kernel_constraint: Any = setting(constraints.get, None)
+    recurrent_constraint: Any = setting(constraints.get, None)
+    bias_constraint: Any = setting(constraints.get, None)
+    dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    seed: int | None = None
+    return_sequences: bool = False
+    return_state: bool = False
+    go_backwards: bool = False
+    stateful: bool = False
+    unroll: bool = False
+    use_cudnn: Any = "auto"
+
+    @property
+    def first_bias(self) -> Any:
+        if not self.unit_forget_bias:
+            return self.bias_initializer
+
+        def first(shape: Sequence[int], random: RandomStream) -> Array:
+            made = np.array(self.bias_initializer(shape, random))
+            made[self.units : 2 * self.units] = 1
+            return made
+
+        return first
+
+    def step(self, z: Tensor, seen: Tensor, states: Sequence[Tensor], p: Any) -> list[Tensor]:
+        i, f, content, o = _parts(z + seen @ p.recurrent_kernel, 4)
+        gate = self.recurrent_activation
+        c = gate(f) * states[1] + gate(i) * self.activation(content)
+        return [gate(o) * self.activation(c), c]
+
+
+@dataclass(eq=False, repr=False)
+class GRU(_Recurrent):
+    r"""$h_t = z \odot h_{t-1} + (1 - z) \odot g$, with an update gate z, a reset gate r and new content g.
+
+    $[z, r] = \sigma(x_t W_{zr} + h_{t-1} U_{zr} + b_{zr})$, in Keras's order (PyTorch's is r, z). reset_after:
+    $g = \tanh(x_t W_g + b_g + r \odot (h_{t-1} U_g + b'_g))$, as in PyTorch and cuDNN; b is (2, 3 units), the
+    second row for the recurrent part. Without it, $g = \tanh(x_t W_g + b_g + (r \odot h_{t-1}) U_g)$ and b is
+    (3 units,), as in Cho et al. (2014). W (features, 3 units), U (units, 3 units). Everything else is as in `SimpleRNN`.
+    """
+
+    gates = 3
+
+    units: int
+    activation: Any = setting(activations.get, "tanh")
+    recurrent_activation: Any = setting(activations.get, "sigmoid")
+    use_bias: bool = True
+    kernel_initializer: Any = setting(initializers.get, "glorot_uniform")
+    recurrent_initializer: Any = setting(initializers.get, "orthogonal")
+    bias_initializer: Any = setting(initializers.get, "zeros")
+    kernel_regularizer: Any = setting(regularizers.get, None)
+    recurrent_regularizer: Any = setting(regularizers.get, None)
+    bias_regularizer: Any = setting(regularizers.get, None)
+    activity_regularizer: Any = setting(regularizers.get, None)
+    kernel_constraint: Any = setting(constraints.get, None)
+    recurrent_constraint: Any = setting(constraints.get, None)
+    bias_constraint: Any = setting(constraints.get, None)
+    dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    seed: int | None = None
+    return_sequences: bool = False
+    return_state: bool = False
+    go_backwards: bool = False
+    stateful: bool = False
+    unroll: bool = False
+    reset_after: bool = True
+    use_cudnn: Any = "auto"
+
+    @property
+    def bias_shape(self) -> tuple[int, ...]:
+        return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
+
+    def input_bias(self, p: Any) -> Tensor | None:
+        return self._bias(p, 0) if self.use_bias else None
+
+    def _bias(self, p: Any, row: int) -> Tensor:
+        return g.reshape(g.slice(p.bias, [(row, row + 1), None]), (3 * self.units,)) if self.reset_after else p.bias
+
+    def step(self, z: Tensor, seen: Tensor, states: Sequence[Tensor], p: Any) -> list[Tensor]:
+        u, gate = p.recurrent_kernel, self.recurrent_activation
+        if self.reset_after:
+            inner = seen @ u + self._bias(p, 1) if self.use_bias else seen @ u
+            inner_z, inner_r, inner_g = _parts(inner, 3)
+        else:
+            inner_z, inner_r = _parts(seen @ g.slice(u, [None, (0, 2 * self.units)]), 2)
+        to_z, to_r, to_g = _parts(z, 3)
+        update, reset = gate(to_z + inner_z), gate(to_r + inner_r)
+        if self.reset_after:
+            inner_g = reset * inner_g
+        else:
+            inner_g = (reset * seen) @ g.slice(u, [None, (2 * self.units, 3 * self.units)])
+        return [update * states[0] + (1.0 - update) * self.activation(to_g + inner_g)]
