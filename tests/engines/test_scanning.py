@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from conformance import test_losses
 from conformance.engines import native, run_once
 from talweg import graph as g
 from talweg.engines import Reference
 from talweg.engines.choose import engine_by_name
 from talweg.gradient import gradient
-from talweg.graph import BATCH, Program, Tensor, input_tensor, state_tensor
+from talweg.graph import BATCH, Array, Program, Tensor, input_tensor, state_tensor
+from talweg.nn.losses import Loss
 
 ROWS, STEPS, UNITS = 33, 6, 20
 X, C = input_tensor("x", (BATCH, STEPS, UNITS)), input_tensor("c", (UNITS, STEPS, 3))
@@ -64,6 +66,26 @@ def test_any_body_agrees_with_the_reference(step: Callable[..., Any], states: in
     found = run_once(native("float64"), made, VALUES, ROWS)
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, 1e-10, 1e-12, err_msg=name)
+
+
+SPELLED = [case[:4] for case in test_losses.CASES if case[0].startswith("CTC")]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "y", "p"), SPELLED, ids=[f"{i}-{name}" for i, (name, *_) in enumerate(SPELLED)]
+)
+def test_ctc_agrees_with_the_reference(name: str, options: dict[str, Any], y: Array, p: Array) -> None:
+    """Of logarithms of sums of what a loop has made, running error analysis knows nothing: it is no case there."""
+    label, prediction, _ = test_losses.tensors(y, p)
+    loss = Loss.registry.get(name)(**options)
+    examples = loss.examples(label, prediction)
+    [slope] = gradient(loss.reduce(examples), [prediction])
+    made = Program(name, (label, prediction), (), {"examples": examples, "slope": slope}, {})
+    expected = run_once(Reference("float64"), made, {"y": y, "p": p}, len(y))
+    for precision, rtol, atol in (("float64", 1e-9, 1e-11), ("float32", 1e-5, 1e-3 if np.abs(p).max() > 100 else 1e-6)):
+        found = run_once(native(precision), made, {"y": y, "p": p}, len(y))
+        for key, value in expected.items():
+            np.testing.assert_allclose(found[key], value, rtol, atol, err_msg=f"{key}, {precision}")
 
 
 def test_bits_do_not_depend_on_threads() -> None:

@@ -31,7 +31,8 @@ class Session(ABC):
     ) -> dict[str, Array]:
         """Does ``ceil(len(order) / batch_size)`` steps, the last one perhaps with fewer rows.
 
-        data      for each input with a batch axis: an array whose first axis numbers the rows of the data set
+        data      for each input with a batch axis: an array whose first axis numbers the rows of the data set. The same
+                  mapping as the time before holds the same numbers: an engine may keep them where it computes
         order     the rows to visit, as integers
         settings  for each other input: its value, the same for every step
         per_step  for an input that changes from step to step: its values, one for each step

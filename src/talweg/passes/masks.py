@@ -36,7 +36,10 @@ def masks_of_results(program: Program) -> Program:
         inputs = []
         for x in node.inputs:
             y = rectified.get(x)
-            inputs.append(new[x] if y is None or y is node else x.op(new[y], new[x.inputs[1]]))
+            if y is None or y not in new:  # y itself, and who comes before it, ask as they did
+                inputs.append(new[x])
+            else:
+                inputs.append(x.op(new[y], new[x.inputs[1]]))
         new[node] = node.of(tuple(inputs))
     return program.with_results(new[t] for t in program.results)
 

@@ -1,4 +1,4 @@
-"""The JAX engine: a program becomes one of XLA's that does many steps in a call; the data set lies on the device."""
+"""The JAX engine: a program becomes one function of XLA's that does many steps; the data set lies on the device."""
 
 from __future__ import annotations
 
@@ -20,10 +20,8 @@ from talweg.errors import ShapeError, UsageError
 from talweg.graph import BATCH, Array, Program, Tensor, numpy_dtype
 from talweg.passes import crop, pool_first, simplify
 
-LENGTHS = (1024, 32, 1)
-"""How many steps a call does: the first of these that fits. XLA compiles anew for each, so they are few."""
-
-ROOM = 1 << 24  # numbers: so many may one call read of the data set, or answer by the row
+STEPS = 256  # in one call of what is compiled, at most
+ROOM = 1 << 20  # numbers that one call may answer by the row
 OPTIONS = {"xla_gpu_deterministic_ops": True}  # else a sum's order on a GPU is that in which threads finish
 
 
@@ -50,19 +48,17 @@ class Jax(Engine):
 
 @contextmanager
 def _arithmetic(precision: str) -> Iterator[None]:
-    """JAX in this precision, products included, here and in this thread: how others have set it stays."""
+    """JAX in this precision, products included, here and in this thread: however else it is set stays so for others."""
     with jax.enable_x64(precision == "float64"), jax.default_matmul_precision("highest"):
         yield
 
 
-@jax.jit
-def _gathered(data: Mapping[str, Value], places: Value) -> dict[str, Value]:
-    """The rows at `places` of each array: (steps, rows of a batch, ...)."""
-    return {name: array[places] for name, array in data.items()}
-
-
 class JaxSession(Session):
-    """A program and the values of its states, on the device; compiled when batches of a new size come."""
+    """A program and the values of its states, on the device; compiled when batches of a new size come.
+
+    One function does any number of steps. Compiled for one step and for many, XLA might round them differently, and
+    how many come in one call depends on how fast the machine is.
+    """
 
     def __init__(
         self, program: Program, states: Mapping[str, Array], precision: str, options: Mapping[str, Any]
@@ -71,8 +67,8 @@ class JaxSession(Session):
         if missing := [s.name for s in program.states if s.name not in states]:
             raise UsageError(f"program {program.name!r} has states without a first value: {', '.join(missing)}")
         self._lock = threading.RLock()  # one call at a time
-        self._rowwise = {name for name, t in program.outputs.items() if t.shape and t.shape[0] is BATCH}
-        self._compiled: dict[tuple[int, int], Any] = {}
+        self._by_row = {name for name, t in program.outputs.items() if t.shape and t.shape[0] is BATCH}
+        self._compiled: dict[tuple[int, int, tuple[str, ...]], Any] = {}
         self._placed: tuple[Mapping[str, Array], dict[str, Value]] | None = None
         self._states: dict[str, Value] = {}
         self.load(states)
@@ -85,30 +81,37 @@ class JaxSession(Session):
         settings: Mapping[str, Array] | None = None,
         per_step: Mapping[str, Array] | None = None,
     ) -> dict[str, Array]:
-        fixed, changing = settings or {}, per_step or {}
-        if missing := [x.name for x in self.program.inputs if x.name not in {*data, *fixed, *changing}]:
+        given, in_turn = {**data, **(settings or {}), **(per_step or {})}, per_step or {}
+        if missing := [x.name for x in self.program.inputs if x.name not in given]:
             raise UsageError(f"program {self.program.name!r} was run without its inputs {', '.join(missing)}")
-        pieces: list[dict[str, Value]] = []
-        at = step = 0
+        batched = batched_inputs(self.program)
+        others = {x.name: np.asarray(given[x.name], self._dtype(x)) for x in self.program.inputs if x.name not in batched}
+        pieces: list[dict[str, Array]] = []
+        at = done = 0
         with self._lock, _arithmetic(self.precision):
-            placed = self._on_device(data)
+            rows = self._on_device(data)
             while at < len(order):
                 size = min(batch_size, len(order) - at)
-                steps = self._steps(size, (len(order) - at) // size)
+                most = self._most(size)
+                steps = min(most, (len(order) - at) // size)
                 places = np.reshape(order[at : at + steps * size], (steps, size)).astype(np.int32)
-                others = self._settings(fixed, changing, step, steps)
-                new, outputs = self._program(size, steps)(self._states, _gathered(placed, places) | others)
-                self._states |= new
-                pieces.append(outputs)
-                at, step = at + steps * size, step + steps
-            return self._joined(pieces)
+                now = {name: _padded(v[done : done + steps], most) for name, v in others.items() if name in in_turn}
+                fixed = {name: v for name, v in others.items() if name not in in_turn}
+                answer = self._call(size, np.int32(steps), self._states, rows, _padded(places, most), now, fixed)
+                new, by_row, last = answer
+                self._states |= new  # only now: whatever interrupts a call leaves the states as they were before it
+                of_rows = {name: np.concatenate(np.asarray(v)[:steps]) for name, v in by_row.items()}
+                pieces.append(of_rows | {name: np.array(v) for name, v in last.items()})
+                at, done = at + steps * size, done + steps
+        return {
+            name: np.concatenate([p[name] for p in pieces]) if name in self._by_row else pieces[-1][name]
+            for name in self.program.outputs
+            if pieces
+        }
 
     def prepare(self, batch_size: int, wait: bool = False) -> bool:
-        if (batch_size, 1) in self._compiled or not wait:
-            return (batch_size, 1) in self._compiled
-        with self._lock, _arithmetic(self.precision):
-            self._program(batch_size, 1)
-        return True
+        """Whether batches of so many rows came before. XLA must know how long the data set is, too: `run` compiles."""
+        return wait or any(size == batch_size for size, *_ in self._compiled)
 
     def states(self, names: Iterable[str] | None = None) -> dict[str, Array]:
         wanted = None if names is None else set(names)
@@ -124,69 +127,75 @@ class JaxSession(Session):
                         raise ShapeError(f"state {s.name!r} has shape {list(s.shape)}; got {list(value.shape)}")
                     self._states[s.name] = value
 
-    # ── what goes in and comes out ────────────────────────────────────────────────────────────────────────
-
     def _on_device(self, data: Mapping[str, Array]) -> dict[str, Value]:
-        """The data set on the device, where it stays until another comes."""
+        """The data set on the device, where it stays until another comes.
+
+        Its length becomes a power of two, so that data sets of about one length share what is compiled.
+        """
         if self._placed is None or self._placed[0] is not data:
-            rows = [x for x in self.program.inputs if x.name in batched_inputs(self.program)]
-            self._placed = data, {x.name: jnp.asarray(np.asarray(data[x.name], self._dtype(x))) for x in rows}
+            rows = {}
+            for x in (x for x in self.program.inputs if x.name in batched_inputs(self.program)):
+                array = np.asarray(data[x.name], self._dtype(x))
+                rows[x.name] = jnp.asarray(_padded(array, 1 << max(len(array) - 1, 0).bit_length()))
+            self._placed = data, rows
         return self._placed[1]
 
-    def _settings(
-        self, fixed: Mapping[str, Array], changing: Mapping[str, Array], step: int, steps: int
-    ) -> dict[str, Array]:
-        """The inputs that are not rows, a value for each of `steps` steps from the step of that number on."""
-        found = {}
-        for x in (x for x in self.program.inputs if x.name not in batched_inputs(self.program)):
-            if x.name in changing:
-                found[x.name] = np.asarray(changing[x.name][step : step + steps], self._dtype(x))
-            else:
-                value = np.asarray(fixed[x.name], self._dtype(x))
-                found[x.name] = np.broadcast_to(value, (steps, *value.shape))
-        return found
+    # ── XLA's function ────────────────────────────────────────────────────────────────────────────────────
 
-    def _joined(self, pieces: list[dict[str, Value]]) -> dict[str, Array]:
-        """What several calls have answered as one: all rows, or the last step."""
-        joined = {}
-        for name in self.program.outputs if pieces else ():
-            if name in self._rowwise:
-                joined[name] = np.concatenate([batch for p in pieces for batch in np.asarray(p[name])])
-            else:
-                joined[name] = np.array(pieces[-1][name][-1])
-        return joined
+    def _most(self, size: int) -> int:
+        """How many steps on so many rows one call may do."""
+        answered = sum(math.prod(self._shape(self.program.outputs[name], size)) for name in self._by_row)
+        return max(1, min(STEPS, ROOM // max(1, answered)))
 
-    # ── XLA's program ─────────────────────────────────────────────────────────────────────────────────────
+    def _call(self, size: int, *arguments: Any) -> Any:
+        """`_steps`, compiled."""
+        _, _, rows, _, changing, _ = arguments
+        length = len(next(iter(rows.values()))) if rows else 0
+        if (key := (size, length, tuple(changing))) not in self._compiled:
+            lowered = jax.jit(partial(self._steps, size)).lower(*arguments)
+            self._compiled[key] = lowered.compile(compiler_options=self._options)
+        return self._compiled[key](*arguments)
 
-    def _steps(self, size: int, most: int) -> int:
-        """How many steps of so many rows to do in one call."""
-        tensors = [*self.program.inputs, *self.program.outputs.values()]
-        row = sum(math.prod(t.shape[1:]) for t in tensors if t.shape and t.shape[0] is BATCH)
-        return next(n for n in LENGTHS if n <= most and (n * size * row <= ROOM or n == 1))
-
-    def _program(self, size: int, steps: int) -> Any:
-        """So many steps as one function, from states and the inputs of all steps to new states and all outputs."""
-        if (size, steps) not in self._compiled:
-            states = {s.name: jax.ShapeDtypeStruct(s.shape, self._dtype(s)) for s in self.program.states}
-            given = {}
-            for x in self.program.inputs:
-                shape = (steps, *(size if d is BATCH else d for d in x.shape))
-                given[x.name] = jax.ShapeDtypeStruct(shape, self._dtype(x))
-            traced = jax.jit(partial(self._scan, size, steps)).lower(states, given)
-            self._compiled[size, steps] = traced.compile(compiler_options=self._options)
-        return self._compiled[size, steps]
-
-    def _scan(self, size: int, steps: int, states: dict[str, Value], given: dict[str, Value]) -> Any:
+    def _steps(
+        self,
+        size: int,
+        steps: Value,
+        states: dict[str, Value],
+        rows: dict[str, Value],
+        places: Value,
+        changing: dict[str, Value],
+        fixed: dict[str, Value],
+    ) -> Any:
+        """So many steps: new states, the outputs by the row of all of them, and the other outputs of the last."""
         program = self.program
 
-        def one_step(changing: dict[str, Value], now: dict[str, Value]) -> Any:
-            named = {**states, **changing, **now}
+        def one_step(i: Value, before: Any) -> Any:
+            now = {name: array[places[i]] for name, array in rows.items()} | {k: v[i] for k, v in changing.items()}
+            named = {**states, **before[0], **fixed, **now}
             feeds = {t: named[t.name] for t in (*program.inputs, *program.states)}
             found = values(program.order, feeds, size, self.precision)
             new = {s.name: found[t] for s, t in program.updates.items()}
-            return new, {name: found[t] for name, t in program.outputs.items()}
+            outputs = {name: found[t] for name, t in program.outputs.items()}
+            by_row = {name: all_steps.at[i].set(outputs.pop(name)) for name, all_steps in before[1].items()}
+            return new, by_row, outputs
 
-        return lax.scan(one_step, {s.name: states[s.name] for s in program.updates}, given, steps)
+        by_row, others = {}, {}
+        for name, t in program.outputs.items():
+            if name in self._by_row:
+                by_row[name] = jnp.zeros((len(places), *self._shape(t, size)), self._dtype(t))
+            else:
+                others[name] = jnp.zeros(self._shape(t, size), self._dtype(t))
+        return lax.fori_loop(0, steps, one_step, ({s.name: states[s.name] for s in program.updates}, by_row, others))
+
+    def _shape(self, t: Tensor, size: int) -> tuple[int, ...]:
+        return tuple(size if d is BATCH else d for d in t.shape)
 
     def _dtype(self, t: Tensor) -> np.dtype[Any]:
         return numpy_dtype(t.dtype, self.precision)
+
+
+def _padded(array: Array, length: int) -> Array:
+    """`array` with rows of 0 after its own."""
+    whole = np.zeros((length, *array.shape[1:]), array.dtype)
+    whole[: len(array)] = array
+    return whole

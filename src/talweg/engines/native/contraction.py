@@ -48,9 +48,9 @@ class Plan:
 
 
 def plan(node: Tensor, capacity: int, columns: frozenset[Shape] = frozenset()) -> Plan | None:
-    """How the micro-kernel computes `node` (a contraction, or a slice of an input gradient, of which no more is wanted),
-    or None where it cannot: no axis to run in vectors, groups, ...
+    """How the micro-kernel computes `node`, or None where it cannot: no axis to run in vectors, groups, ...
 
+    node: a contraction, or a slice of an input gradient, of which no more is wanted.
     columns: the shapes of matrices that are stored by columns.
     """
     if node.op.name == "dot":

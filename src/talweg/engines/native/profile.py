@@ -149,7 +149,7 @@ class Counters:
     ) -> None:
         """An entry for what a step does next: `kernel` computes `nodes`, or copies them; is_cut: see `Kernel`."""
         self.entries[key] = len(self.laps)
-        what, products = self._described(nodes, is_copy, is_cut) if nodes else ("", 0)
+        what, products = self._described(nodes, is_copy, is_cut) if nodes and self.is_on else ("", 0)
         self.laps.append(Lap(kernel, what, products))
 
     def _described(self, nodes: Sequence[Tensor], is_copy: bool, is_cut: bool) -> tuple[str, int]:

@@ -265,7 +265,7 @@ class GRU(_Recurrent):
     $[z, r] = \sigma(x_t W_{zr} + h_{t-1} U_{zr} + b_{zr})$, in Keras's order (PyTorch's is r, z). reset_after:
     $g = \tanh(x_t W_g + b_g + r \odot (h_{t-1} U_g + b'_g))$, as in PyTorch and cuDNN; b is (2, 3 units), the
     second row for the recurrent part. Without it, $g = \tanh(x_t W_g + b_g + (r \odot h_{t-1}) U_g)$ and b is
-    (3 units,), as in Cho et al. (2014). W (features, 3 units), U (units, 3 units). Everything else is as in `SimpleRNN`.
+    (3 units,), as in Cho et al. (2014). W (features, 3 units), U (units, 3 units). The rest is as in `SimpleRNN`.
     """
 
     gates = 3

@@ -19,7 +19,7 @@ from talweg.errors import ShapeError, UsageError
 from talweg.graph import Tensor
 from talweg.nn.losses.base import loss, loss_class
 
-NEVER = -1e30  # the logarithm of a probability of 0: far below all others, and a number, so that no slope is NaN
+NEVER = -(2.0**99)  # the logarithm of a probability of 0: far below all others, and a number, so that no slope is NaN
 
 
 def _is_label(labels: Tensor, blank: int) -> Tensor:
