@@ -67,7 +67,7 @@ HEAVY = {
     *("jax", "h5py", "onnx", "rich", "typer", "IPython"),
 }
 # Where a heavy library may be imported as the module loads.
-HEAVY_IN = {"cli": {"rich", "typer"}, "sklearn": {"sklearn"}}
+HEAVY_IN = {"cli": {"rich", "typer"}, "engines": {"jax"}, "sklearn": {"sklearn"}}
 
 
 # ── reading imports ─────────────────────────────────────────────────────────────────────────────────────

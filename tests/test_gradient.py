@@ -71,7 +71,7 @@ def losses(draw: st.DrawFn) -> tuple[Tensor, list[Tensor]]:
 @settings(max_examples=60)
 @given(written=losses(), seed=st.integers(0, 2**16))
 def test_random_graphs(written: tuple[Tensor, list[Tensor]], seed: int) -> None:
-    """Relative tolerance 1e-6 in float64; simplified, the same bits."""
+    """Relative tolerance 1e-6 in float64; simplified, the same but for NumPy's rounding, which depends on shapes."""
     loss, wrt = written
     random = np.random.default_rng(seed)
     feeds = {t: random.normal(size=[ROWS if d is BATCH else d for d in t.shape]) for t in wrt}
@@ -84,7 +84,7 @@ def test_random_graphs(written: tuple[Tensor, list[Tensor]], seed: int) -> None:
     g.check(simple)
     before, after = (g.evaluate(p.results, feeds, ROWS, "float64") for p in (program, simple))
     for name, t in program.outputs.items():
-        np.testing.assert_array_equal(after[simple.outputs[name]], before[t])
+        np.testing.assert_allclose(after[simple.outputs[name]], before[t], rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("formula", SMOOTH[:19])

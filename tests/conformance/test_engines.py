@@ -1,5 +1,5 @@
-"""Every activation, loss, metric, layer, initializer, regularizer, constraint, schedule and update rule on the engines
-that compile.
+"""Every operation, activation, loss, metric, layer, initializer, regularizer, constraint, schedule and update rule on
+the engines that compile.
 
 The cases are those of the comparisons with PyTorch and Keras: what is listed there is held here too. Each table becomes
 one program, and every element of every result must lie as near to the reference in float64 as rounding can take it
@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from conformance import (
     test_activations,
@@ -28,6 +30,7 @@ from conformance import (
     test_regularizers,
     test_schedules,
 )
+from conformance.cases import CASES
 from conformance.engines import COMPILED, Factory
 from conformance.families import Expected, Family, Member, disagreements, expected, family
 from talweg import graph as g
@@ -220,6 +223,30 @@ def test_agrees_with_the_reference(make: Factory, name: str) -> None:
     is_long = name in LONG and engine.name != "reference"
     in_brief = (is_long or engine.precision == "float64") and not os.environ.get("TALWEG_EVERY_CASE")
     wrong = disagreements(engine, *known(name, in_brief))
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+OPERATION_ROWS = 5
+
+
+@pytest.mark.parametrize("make", COMPILED.values(), ids=list(COMPILED))
+@settings(max_examples=2, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_every_operation_and_its_gradient(make: Factory, data: st.DataObject) -> None:
+    """One case of each operation, all in one program; the slope is that of Σ y²."""
+    members: dict[str, Member] = {}
+    for name in sorted(CASES):
+        case = data.draw(CASES[name])
+        operands = case.tensors()
+        outputs = {"y": case.write(*operands)}
+        floats = [t for t in operands if t.dtype == "float"]
+        if outputs["y"].dtype == "float" and floats:
+            slopes = gradient(g.sum(outputs["y"] * outputs["y"]), floats)
+            outputs |= {f"slope {i}": s for i, s in enumerate(slopes) if not s.is_leaf}
+        values = {t.name: a for t, a in zip(operands, case.arrays(OPERATION_ROWS, "float32"), strict=True)}
+        members[name] = case.program(operands, **outputs), values
+    operations = family(members, OPERATION_ROWS)
+    wrong = disagreements(make(), operations, expected(operations))
     assert not wrong, "\n" + "\n".join(wrong)
 
 

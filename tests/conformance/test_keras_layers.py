@@ -28,6 +28,7 @@ PASS_THROUGH_FLOAT32 = ("Dense", "Normalization", "GlobalAverage", "SimpleRNN", 
 RANDOM = np.random.default_rng(12)
 OWN = {
     "InputLayer": "a place to begin at, with nothing to compute",
+    "RReLU": "PyTorch's: test_layers",
     "Normalization": "what it computes with is adapted: test_layers",
 }
 

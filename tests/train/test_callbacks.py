@@ -511,7 +511,8 @@ def test_plot_training_shows_one_picture_in_a_notebook(tmp_path: Path, monkeypat
     display = SimpleNamespace(
         Image=lambda data: data, display=lambda picture, display_id: shown.append("display") or screen
     )
-    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell, display=display))
+    notebook = SimpleNamespace(get_ipython=lambda: shell, display=display, version_info=(9, 0))
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
     monkeypatch.setitem(sys.modules, "IPython.display", display)
     monkeypatch.chdir(tmp_path)
     linear().fit(X, Y, epochs=3, verbose=0, callbacks=[PlotTraining(every=0)])

@@ -47,7 +47,7 @@ Seed = Annotated[
 EngineName = Annotated[
     str | None,
     typer.Option(
-        metavar="auto|native|reference", rich_help_panel=MODEL, help="What computes. [dim]Default: auto[/dim]"
+        metavar="auto|native|jax|reference", rich_help_panel=MODEL, help="What computes. [dim]Default: auto[/dim]"
     ),
 ]
 

@@ -44,7 +44,8 @@ class EpochDisplay(Callback):
         self._epoch, self._began = epoch, time.perf_counter()
 
     def on_compile_begin(self, logs: Logs | None = None) -> None:
-        said = "compiling the training step; it is kept for the next time"
+        kept = "; it is kept for the next time" if self.model.engine.name == "native" else ""
+        said = f"compiling the training step{kept}"
         if self._bar is None:
             self.output.say(said)
             self.output.console.file.flush()

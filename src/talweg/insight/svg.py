@@ -66,7 +66,8 @@ def linear_axis(values: Iterable[float], count: int = 5, whole: bool = False, ti
     step = _round_step((high - low) / count, whole)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     if not tight:
-        first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+        first = math.floor(low / step + 1e-9)
+        last = max(math.ceil(high / step - 1e-9), first + 1)
         low, high = first * step, last * step
     ticks = [_rounded(i * step, step) for i in range(first, last + 1)]
     if tight and (not ticks or ticks[0] - low > step / 2):

@@ -131,7 +131,7 @@ class Model(Layered):
         """Says how to train: the update rule, the loss, what to measure, and what computes it.
 
         optimizer, loss, metrics: names, objects, or functions. Sample and class weights count in the loss and in
-        `weighted_metrics`, not in `metrics`, as in Keras. engine: "auto", "native", "reference", or an `Engine`.
+        `weighted_metrics`, not in `metrics`, as in Keras. engine: "auto", "native", "jax", "reference", or an `Engine`.
         precision: float32 or float64. `run_eagerly`, `steps_per_execution`, `jit_compile` and `auto_scale_loss` are
         taken for Keras's sake and change nothing: a model is always compiled, as one program.
 
@@ -403,7 +403,7 @@ class Model(Layered):
     # ── files ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def save(self, filepath: Any, overwrite: bool = True, include_optimizer: bool = True) -> None:
-        """Writes the model: one file, where the name ends in ``.safetensors`` or ``.keras``, or a folder; see `saved`."""
+        """Writes the model: a file where the name ends in ``.safetensors`` or ``.keras``, or a folder; see `saved`."""
         from talweg.train import saved
 
         saved.save(self, filepath, overwrite, include_optimizer)

@@ -1,7 +1,7 @@
 """The JAX engine: the same graph through `jax.numpy`, compiled by XLA, on an accelerator where there is one.
 
-`rules` (what computes each operation), `engine` (the run). JAX is imported as this package is, which nothing does before
-the engine is asked for. Raises `MissingExtraError` where it is not installed.
+`rules` (what computes each operation), `engine` (the run). JAX is imported with this package, which nothing
+imports before the engine is asked for. Raises `MissingExtraError` where it is not installed.
 """
 
 from talweg.errors import MissingExtraError

@@ -84,8 +84,8 @@ class JaxSession(Session):
         given, in_turn = {**data, **(settings or {}), **(per_step or {})}, per_step or {}
         if missing := [x.name for x in self.program.inputs if x.name not in given]:
             raise UsageError(f"program {self.program.name!r} was run without its inputs {', '.join(missing)}")
-        batched = batched_inputs(self.program)
-        others = {x.name: np.asarray(given[x.name], self._dtype(x)) for x in self.program.inputs if x.name not in batched}
+        others = [x for x in self.program.inputs if x.name not in batched_inputs(self.program)]
+        settled = {x.name: np.asarray(given[x.name], self._dtype(x)) for x in others}
         pieces: list[dict[str, Array]] = []
         at = done = 0
         with self._lock, _arithmetic(self.precision):
@@ -95,8 +95,8 @@ class JaxSession(Session):
                 most = self._most(size)
                 steps = min(most, (len(order) - at) // size)
                 places = np.reshape(order[at : at + steps * size], (steps, size)).astype(np.int32)
-                now = {name: _padded(v[done : done + steps], most) for name, v in others.items() if name in in_turn}
-                fixed = {name: v for name, v in others.items() if name not in in_turn}
+                now = {name: _padded(v[done : done + steps], most) for name, v in settled.items() if name in in_turn}
+                fixed = {name: v for name, v in settled.items() if name not in in_turn}
                 answer = self._call(size, np.int32(steps), self._states, rows, _padded(places, most), now, fixed)
                 new, by_row, last = answer
                 self._states |= new  # only now: whatever interrupts a call leaves the states as they were before it

@@ -20,9 +20,7 @@ Value = Any  # an array of JAX's, or what stands for one while a program is trac
 Pair = tuple[int, int]
 
 
-def values(
-    order: Iterable[Tensor], feeds: Mapping[Tensor, Value], rows: int, precision: str
-) -> dict[Tensor, Value]:
+def values(order: Iterable[Tensor], feeds: Mapping[Tensor, Value], rows: int, precision: str) -> dict[Tensor, Value]:
     """The value of every node of a topological order, with the batch axis `rows` long."""
     found = dict(feeds)
     for node, rule in plan(order, rows, precision, RULES):
@@ -34,16 +32,21 @@ def values(
 # ── movement ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _row_numbers(indices: Value, rows: int) -> Value:
+    """The indices, moved into 0..rows - 1; what a byte cannot count to is no bound for bytes."""
+    return jnp.clip(indices, 0, min(rows - 1, np.iinfo(indices.dtype).max))
+
+
 def _take(x: Value, indices: Value, paired: int) -> Value:
     if paired:
         return jax.vmap(lambda a, i: _take(a, i, paired - 1))(x, indices)
-    return jnp.take(x, jnp.clip(indices, 0, len(x) - 1), 0, mode="clip")
+    return jnp.take(x, _row_numbers(indices, len(x)), 0, mode="clip")
 
 
 def _scatter_add(x: Value, indices: Value, rows: int, paired: int) -> Value:
     if paired:
         return jax.vmap(lambda a, i: _scatter_add(a, i, rows, paired - 1))(x, indices)
-    return jnp.zeros((rows, *x.shape[indices.ndim :]), x.dtype).at[jnp.clip(indices, 0, rows - 1)].add(x)
+    return jnp.zeros((rows, *x.shape[indices.ndim :]), x.dtype).at[_row_numbers(indices, rows)].add(x)
 
 
 # ── chance ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -89,7 +92,7 @@ def _conv2d(x: Value, kernel: Value, strides: Pair, dilation: Pair, groups: int)
 
 def _backwards(linear: Callable[[Value], Value], shape: tuple[int, ...], g: Value) -> Value:
     """∂L/∂x for y = linear(x), where g = ∂L/∂y and x has that shape."""
-    [slope] = jax.linear_transpose(linear, jax.ShapeDtypeStruct(shape, g.dtype))(g)
+    [slope] = jax.linear_transpose(linear, jnp.zeros(shape, g.dtype))(g)
     return slope
 
 

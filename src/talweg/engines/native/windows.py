@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from talweg.engines.native.body import Body, Place
 from talweg.engines.native.layout import Layout
-from talweg.engines.native.loops import Parts, Written, bound
+from talweg.engines.native.loops import INDEPENDENT, Parts, Written, bound
 from talweg.graph import Tensor
 
 WINDOWED = ("conv2d", "conv2d_input_gradient", "conv2d_kernel_gradient", "max_pool2d_gradient")
@@ -61,34 +61,44 @@ def _over_rows(parts: Parts, cleared: str, row: int) -> list[str]:
 
 
 def _convolution(node: Tensor, at: Places, stored: str, parts: Parts) -> list[str]:
+    """One of y[b,i,j,o] = Σ x[b, i·s + u·d, j·s + v·d, q·C + c] k[u,v,c,o], its x and its k; o = q·O + p is in group q.
+
+    The longest of c, q and p runs innermost, side by side in memory: p within large groups, q where each channel is a
+    group of its own.
+    """
     first, second = node.inputs
     groups = node.attributes["groups"]
     (sh, sw), (dh, dw) = node.attributes["strides"], node.attributes["dilation"]
-    out_at = {**at, node: (stored, at[node][1])}
-    if node.op.name == "conv2d":
-        image, kernel, response = first, second, node
-    elif node.op.name == "conv2d_kernel_gradient":
-        image, kernel, response = first, node, second
-    else:
-        image, kernel, response = node, second, first
+    image, kernel, response = {
+        "conv2d": (first, second, node),
+        "conv2d_kernel_gradient": (first, node, second),
+        "conv2d_input_gradient": (node, second, first),
+    }[node.op.name]
     kh, kw, channels, filters = kernel.shape
-    per_group = filters // groups
-    in_image = ("b", f"(i*{sh} + u*{dh})", f"(j*{sw} + v*{dw})", f"(o / {per_group} * {channels} + c)")
-    x = _element(image, out_at, *in_image)
-    k = _element(kernel, out_at, "u", "v", "c", "o")
-    y = _element(response, out_at, "b", "i", "j", "o")
-    sizes = {"i": response.shape[1], "j": response.shape[2], "o": filters, "u": kh, "v": kw, "c": channels}
+    out_at = {**at, node: (stored, at[node][1])}
+    x = _element(image, out_at, "b", f"(i*{sh} + u*{dh})", f"(j*{sw} + v*{dw})", f"(q*{channels} + c)")
+    k = _element(kernel, out_at, "u", "v", "c", f"(q*{filters // groups} + p)")
+    y = _element(response, out_at, "b", "i", "j", f"(q*{filters // groups} + p)")
+    sizes = {"i": response.shape[1], "j": response.shape[2], "u": kh, "v": kw}
+    sizes |= {"c": channels, "q": groups, "p": filters // groups}
     ends = {name: ("0", str(n)) for name, n in sizes.items()}
-    if node.op.name == "conv2d_kernel_gradient":
-        ends |= {"uvco"[a]: own for a, own in parts.items()}
-    loop = {name: f"for (long {name} = {start}; {name} < {end}; {name}++)" for name, (start, end) in ends.items()}
-    clear, over_rows = _over_rows(parts, stored, at[node][1].strides[0])
-    if node.op.name == "conv2d":
-        outer, inner, total = [over_rows, *(loop[a] for a in "ijo")], [loop[a] for a in "uvc"], f"{x} * {k}"
-    elif node.op.name == "conv2d_kernel_gradient":
-        all_rows = "for (long b = 0; b < n; b++)"
-        outer, inner, total = [loop[a] for a in "uvco"], [all_rows, loop["i"], loop["j"]], f"{x} * {y}"
+    layout = at[node][1]
+    if node is kernel:
+        ends |= {"uvc"[a]: own for a, own in parts.items()}
+        sum_of, over_rows = f"{k} += {x} * {y};", "for (long b = 0; b < n; b++)"
+        kept = {a: ends["uvc"[a]] for a in parts}
+        clear = [_loop(f"e{a}", *kept.get(a, ("0", str(n)))) for a, n in enumerate(kernel.shape)]
+        clear.append(f"{_element(kernel, out_at, 'e0', 'e1', 'e2', 'e3')} = 0;")
     else:
-        return [clear, over_rows, *(loop[a] for a in "ijouvc"), f"{x} += {y} * {k};"]
-    result = y if node.op.name == "conv2d" else k
-    return [*outer, "{ real total = 0;", *inner, f"total += {total};", f"{result} = total; }}"]
+        cleared, over_rows = _over_rows(parts, stored, layout.strides[0])
+        clear, sum_of = [cleared], f"{y} += {x} * {k};" if node is response else f"{x} += {y} * {k};"
+    inner = max("cqp", key=lambda name: (sizes[name], name))
+    loops = [_loop(name, *ends[name]) for name in ("i", "j", *sorted(set("cqp") - {inner}, reverse=True), "u", "v")]
+    is_one_sum = (
+        inner == ("c" if node is response else "p") and node is not kernel
+    )  # of all that the innermost loop has
+    return [*clear, over_rows, *loops, *([] if is_one_sum else [INDEPENDENT]), _loop(inner, *ends[inner]), sum_of]
+
+
+def _loop(name: str, start: str, end: str) -> str:
+    return f"for (long {name} = {start}; {name} < {end}; {name}++)"

@@ -24,8 +24,9 @@ class ModelCheckpoint(Monitor):
     initial_value_threshold  what the first value must beat
 
     A path that ends in ".safetensors" or ".keras" is one file, any other a folder, as for `model.save`; weights alone
-    are always a file. Folders above it are made where there are none. A file appears whole or not at all, and stays as it was if
-    saving fails. Raises `UsageError` at once for the endings of other formats, and for a field that is not in the logs.
+    are always a file. Folders above it are made where there are none. A file appears whole or not at all, and stays as
+    it was if saving fails. Raises `UsageError` at once for the endings of other formats, and for a field that is not in
+    the logs.
     """
 
     remembers = ("best", "batches_since_saved")
