@@ -156,7 +156,7 @@ def _reference(
 ) -> tuple[dict[str, dict[str, Any]], str]:
     """The float64 run, for each form of Adam: by PyTorch, else by Talweg's reference engine, which has Keras's form."""
     learnt: dict[str, dict[str, Any]] = {}
-    for peer, forms in ((PEERS[0], ("keras", "torch")), (TALWEG, ("keras",))):
+    for peer, forms in ((PEERS[0], ("keras", "torch", "scikit-learn")), (TALWEG, ("keras",))):
         try:
             for form in forms:
                 with Worker(peer, threads, cache) as worker:

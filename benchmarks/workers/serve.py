@@ -27,7 +27,8 @@ class Peer(Protocol):
     """What a worker has to bring.
 
     version    the libraries and their versions
-    adam_form  where ε stands in Adam: "keras" (beside the uncorrected root) or "torch" (beside the corrected one)
+    adam_form  where ε stands in Adam: "keras" (beside the uncorrected root) or "torch" (beside the corrected one);
+               "scikit-learn" is the first, with powers of the decays in float64
     """
 
     version: str

@@ -20,21 +20,26 @@ ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid}  # softmax is in the loss
 
 
 class Adam(torch.optim.Optimizer):
-    """Adam in plain steps, for the float64 run. "keras": ε beside the root of the uncorrected second moment."""
+    """Adam in plain steps, for the float64 run. All forms but "torch" have ε beside the root of the uncorrected moment.
+
+    "keras": with what float32 makes of the decays 0.9 and 0.999, as all have that compute their powers in float32:
+    1 - 0.999ᵗ is 1e-5 smaller at first. PyTorch and scikit-learn compute it in float64.
+    """
 
     def __init__(self, parameters: Iterable[nn.Parameter], rate: float, form: str) -> None:
         super().__init__(parameters, {"rate": rate})
         self.form, self.t = form, 0
+        self.decays = [float(np.float32(b)) if form == "keras" else b for b in (0.9, 0.999)]
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:
         self.t += 1
-        c1, c2 = 1 - 0.9**self.t, 1 - 0.999**self.t
+        c1, c2 = (1 - b**self.t for b in self.decays)
         for p in self.param_groups[0]["params"]:
             m, v = self.state[p].get("m", 0 * p), self.state[p].get("v", 0 * p)
             m, v = 0.9 * m + 0.1 * p.grad, 0.999 * v + 0.001 * p.grad**2
             self.state[p].update(m=m, v=v)
-            root = v.sqrt() + EPSILON_OF_ADAM if self.form == "keras" else v.sqrt() + EPSILON_OF_ADAM * c2**0.5
+            root = v.sqrt() + EPSILON_OF_ADAM * (c2**0.5 if self.form == "torch" else 1)
             p.sub_(self.param_groups[0]["rate"] * c2**0.5 / c1 * m / root)
 
 

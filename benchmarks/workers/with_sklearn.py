@@ -15,7 +15,7 @@ from sklearn.neural_network import MLPClassifier
 
 
 class ScikitLearn:
-    adam_form = "keras"
+    adam_form = "scikit-learn"
     version = f"scikit-learn {sklearn.__version__}"
 
     def __init__(self, setup: SimpleNamespace) -> None:

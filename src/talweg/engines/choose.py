@@ -29,7 +29,7 @@ def engine_by_name(name: str = "auto", precision: str = "float32", threads: int 
 
     "reference"  NumPy: the definition of every number; slow
     "native"     generated C, on `threads` threads (by default $TALWEG_THREADS, else the cores there are)
-    "jax"        JAX, on an accelerator where there is one: of use for that, and slower than native on a CPU
+    "jax"        JAX, on an accelerator where there is one; on a CPU native is as fast or faster
     "auto"       the one that $TALWEG_ENGINE names; without it, native where it can be had, else the reference, with a
                  warning that says how to get the fast one
 

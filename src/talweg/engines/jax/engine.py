@@ -97,8 +97,8 @@ class JaxSession(Session):
                 places = np.reshape(order[at : at + steps * size], (steps, size)).astype(np.int32)
                 now = {name: _padded(v[done : done + steps], most) for name, v in settled.items() if name in in_turn}
                 fixed = {name: v for name, v in settled.items() if name not in in_turn}
-                answer = self._call(size, np.int32(steps), self._states, rows, _padded(places, most), now, fixed)
-                new, by_row, last = answer
+                inputs = rows, _padded(places, most), now, fixed
+                new, by_row, last = self._call(size, np.int32(steps), self._states, *inputs)
                 self._states |= new  # only now: whatever interrupts a call leaves the states as they were before it
                 of_rows = {name: np.concatenate(np.asarray(v)[:steps]) for name, v in by_row.items()}
                 pieces.append(of_rows | {name: np.array(v) for name, v in last.items()})
