@@ -32,7 +32,8 @@ def test_a_profile_is_taken_once_where_threads_have_nothing_to_share(tmp_path, m
     monkeypatch.setattr(profiles, "UNCOUNTED", 2e4)
     (found,) = profiles.take(TRAINED["W5"], 2, tmp_path, say=lambda text: None)
     assert found["threads"] == 1 and found["steps"] > 1 and found["uncounted"] > 0
-    assert "| k_dense_output " in "\n".join(profiles.profile_table(TRAINED["W5"], [found], None))
+    assert "k_dense_output" in {lap["kernel"] for lap in found["laps"]}
+    assert "1 thread: µs" in "\n".join(profiles.profile_table(TRAINED["W5"], [found], None))
 
 
 def test_a_worker_that_fails_says_why(tmp_path):
