@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine, profiles, rounds, table, whole_process
-from benchmarks.conversation import PEERS, TALWEG, Failure, hand_written
+from benchmarks.conversation import ON_JAX, PEERS, TALWEG, Failure, hand_written
 from benchmarks.rounds import Effort
 from benchmarks.workloads import NEURON, TRAINED
 
@@ -81,7 +81,7 @@ def compare(chosen: argparse.Namespace) -> int:
     default = QUICK if chosen.quick else FULL
     effort = Effort(chosen.rounds or default.rounds, chosen.longest or default.longest)
     parts = None if chosen.peers is None else [part for part in chosen.peers.lower().split(",") if part]
-    peers = [peer for peer in PEERS if parts is None or any(part in peer.name.lower() for part in parts)]
+    peers = [peer for peer in (ON_JAX, *PEERS) if parts is None or any(part in peer.name.lower() for part in parts)]
     report: list[str] = []
     with tempfile.TemporaryDirectory(prefix="talweg-benchmarks-") as name:
         folder = Path(name)

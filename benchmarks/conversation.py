@@ -39,6 +39,7 @@ class Peer:
 
 
 TALWEG = Peer("Talweg", None, "with_talweg.py")
+ON_JAX = Peer("Talweg on JAX", "jax", "with_talweg.py", "jax")  # runs along; nothing is held against it
 PEERS = (
     Peer("PyTorch", "pytorch", "with_pytorch.py"),
     Peer("PyTorch, compiled", "pytorch", "with_pytorch.py", "compile"),

@@ -29,7 +29,7 @@ def describe(threads: int) -> dict[str, Any]:
     version = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.splitlines()
     return {
         "date": datetime.date.today().isoformat(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": len(os.sched_getaffinity(0)),
         "threads": threads,
         "caches": _caches(),
@@ -58,7 +58,7 @@ def measure_peak(threads: int, folder: Path) -> dict[str, float] | None:
     return found
 
 
-def _processor() -> str:
+def processor() -> str:
     """Its name, and the widest vectors that it has."""
     try:
         lines = [line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line]

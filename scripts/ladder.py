@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +19,9 @@ from typing import Any
 
 from talweg.insight.report import environment
 from talweg.train.presets import PRESETS
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.machine import processor
 
 BARS = {  # the least test accuracy, in percent; None: it is meant to stay low, or nothing was asked
     ("mnist", "softmax"): 91.0,
@@ -89,8 +91,8 @@ def conditions(found: dict[tuple[str, str], list[dict[str, Any]]]) -> list[str]:
     engines = sorted({run["engine"] for runs in found.values() for run in runs})
     told = environment()
     return [
-        f"Accuracy in percent of the 10,000 test pictures. Talweg {told['talweg']}, engine {' and '.join(engines)}, "
-        f"{os.environ.get('TALWEG_THREADS', told['CPUs'])} threads."
+        f"Accuracy in percent of the 10,000 test pictures. Talweg {told['talweg']}, engine {' and '.join(engines)}, on "
+        f"{told['CPUs']} cores of {processor()}."
     ]
 
 

@@ -38,6 +38,7 @@ ROOMS = {
     # what everyone may import, and which imports next to nothing
     "_version": Room(),
     "errors": Room(),
+    "formats": Room(),
     "registry": Room(("errors",)),
     # the rooms, in the order in which data passes through them
     "graph": Room((), ("numpy",)),
@@ -60,7 +61,7 @@ ROOMS = {
     "__main__": Room(("cli",)),
     "__init__": Room(PUBLIC),
 }
-FOR_EVERYONE = ("_version", "errors", "registry")
+FOR_EVERYONE = ("_version", "errors", "formats", "registry")
 
 HEAVY = {
     *("matplotlib", "plotly", "sklearn", "scipy", "pandas", "PIL", "pooch"),

@@ -1,31 +1,27 @@
-"""Talweg: `Sequential.fit` on the native engine; in float64 on the reference engine, which is NumPy."""
+"""Talweg: `Sequential.fit`, on the native engine or the one that is the program's argument; in float64 on NumPy."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 from keras_names import KerasShaped
-from serve import NotAvailable, serve
+from serve import serve
 
 import talweg
-from talweg.engines.native import Native
-from talweg.engines.reference import Reference
-
-NEEDED = {"convolution": "Conv2D", "pooling": "MaxPooling2D", "normalization": "BatchNormalization"}
+from talweg.engines import engine_by_name
 
 
 class Talweg(KerasShaped):
     def __init__(self, setup: SimpleNamespace) -> None:
-        needed = {NEEDED[layer["kind"]] for layer in setup.workload["layers"] if layer["kind"] in NEEDED}
-        if missing := sorted(name for name in needed if not hasattr(talweg.layers, name)):
-            raise NotAvailable(f"{', '.join(missing)}: not available yet")
-        engine = Reference("float64") if setup.precision == "float64" else Native("float32", setup.threads)
+        name = "reference" if setup.precision == "float64" else setup.argument or "native"
+        engine = engine_by_name(name, setup.precision, setup.threads)
         super().__init__(talweg, setup, engine=engine)
         self.threads = setup.threads
-        self.version = f"talweg {talweg.__version__}"
+        self.version = f"talweg {talweg.__version__}, {engine}"
 
     def compile_times(self, x: Any, y: Any) -> dict[str, float]:
         """Seconds that a program's first call takes beyond its second: writing, compiling and loading its C."""
@@ -52,4 +48,4 @@ def _seconds(call: Callable[[], Any]) -> float:
 
 
 if __name__ == "__main__":
-    serve(Talweg)
+    serve(Talweg, *sys.argv[1:2])

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from talweg import errors
 from talweg._version import __version__
-from talweg.registry import FORMATS
+from talweg.formats import FORMATS
 
 if TYPE_CHECKING:
     from talweg import data, datasets, engines, export, graph, insight, keras, nn

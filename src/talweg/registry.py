@@ -8,6 +8,8 @@ again: its class's name and its fields are all there is to know of it.
 from __future__ import annotations
 
 import dataclasses
+import math
+import numbers
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
@@ -15,11 +17,6 @@ from typing import Any, ClassVar, Generic, TypeVar
 from talweg.errors import FrozenError, UnknownNameError, UsageError
 
 T = TypeVar("T")
-
-FORMATS: dict[str, Callable[[], Any]] = {}
-"""Files of other programs, by the ending of their names: each is imported when it is called for, and has `save`,
-`save_weights`, `load` and `load_weights`. `talweg` itself fills this, since `train` may not know of `export`.
-"""
 
 
 class Registry(Generic[T]):
@@ -80,6 +77,31 @@ def camel_case(function_name: str) -> str:
     return "".join(part.capitalize() for part in function_name.split("_"))
 
 
+def check_ranges(owner: str, ranges: Mapping[str, str], values: Mapping[str, Any]) -> None:
+    """Raises `UsageError` for a value, or an element of a list, outside the range of its name; None is in all.
+
+    A range is "[0, 1)", or "{1, 2, ...}" for whole numbers.
+
+    >>> check_ranges("Adam", {"beta_1": "[0, 1)"}, {"beta_1": 1.0})
+    Traceback (most recent call last):
+    talweg.errors.UsageError: Adam: beta_1 must be a number in [0, 1); got 1.0
+    """
+    for name, wanted in ranges.items():
+        value = values.get(name)
+        elements = value if isinstance(value, (list, tuple)) else [value]
+        if value is not None and not (elements and all(_is_in(wanted, x) for x in elements)):
+            raise UsageError(f"{owner}: {name} must be a number in {wanted}; got {value!r}")
+
+
+def _is_in(wanted: str, x: Any) -> bool:
+    is_whole = wanted[0] == "{"
+    if not isinstance(x, numbers.Integral if is_whole else numbers.Real) or isinstance(x, bool):
+        return False
+    first, second, *_ = wanted[1:-1].split(",")
+    low, high = float(first), math.inf if is_whole else float(second)
+    return low < float(x) < high or (x == low and wanted[0] != "(") or (x == high and wanted[-1] == "]")
+
+
 def setting(convert: Callable[[Any], Any], default: Any = dataclasses.MISSING) -> Any:
     """A dataclass field whose value passes through `convert`: ``activation="relu"`` becomes the function."""
     return dataclasses.field(default=default, metadata={"convert": convert})
@@ -94,12 +116,31 @@ class Described:
     registry: ClassVar[Registry[Any]]
     assignable: ClassVar[frozenset[str]] = frozenset()
     """The fields that may be assigned later, because nothing was compiled from their value."""
+    ranges: ClassVar[Mapping[str, str]] = {}
+    """Which numbers fields may have; see `check_ranges`."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             if (convert := field.metadata.get("convert")) is not None:
                 object.__setattr__(self, field.name, convert(getattr(self, field.name)))
+        check_ranges(type(self).__name__, self.ranges, {name: getattr(self, name, None) for name in self.ranges})
         object.__setattr__(self, "_sealed", True)
+
+    def demand_numbers(self) -> None:
+        """Raises `UsageError` unless what is declared ``int`` is a whole number, and what is declared ``float`` finite.
+
+        Numbers of NumPy become Python's.
+        """
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            kind, _, other = str(getattr(field.type, "__name__", field.type)).partition(" | ")
+            value = getattr(self, field.name)
+            if kind not in ("int", "float") or (value is None and other == "None"):
+                continue
+            is_number = isinstance(value, numbers.Integral if kind == "int" else numbers.Real)
+            if not is_number or isinstance(value, bool) or not math.isfinite(value):
+                what = "a whole number" if kind == "int" else "a finite number"
+                raise UsageError(f"{type(self).__name__}: {field.name} must be {what}; got {value!r}")
+            object.__setattr__(self, field.name, getattr(value, "item", lambda value=value: value)())
 
     def __setattr__(self, name: str, value: Any) -> None:
         if getattr(self, "_sealed", False) and name not in self.assignable:

@@ -46,7 +46,8 @@ NO_LABEL = np.zeros(ROWS)
 LABELS = np.array([[1, 2, -1], [3, 3, 2], [2, -1, -1], [1, 1, -1], [2, 1, 3], [-1, -1, -1]])
 TIMED_LABELS = np.concatenate([[[7], [7], [3], [2], [7], [4]], LABELS], axis=1)  # of the fourth, two steps are too few
 FRAMES = random.normal(size=(ROWS, 7, CLASSES))
-FAR_FRAMES = np.where(random.random(FRAMES.shape) < 0.5, 1e4, -1e4) + FRAMES
+LONG = (ROWS, 40, CLASSES)
+FAR_FRAMES = np.where(random.random(LONG) < 0.5, 1e4, -1e4) + random.normal(size=LONG)
 
 Torch = Callable[[Any, Any, Any], Any]  # (functional, y, prediction) to the loss of each example
 B, C, S = "BinaryCrossentropy", "CategoricalCrossentropy", "SparseCategoricalCrossentropy"

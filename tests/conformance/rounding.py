@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,14 +50,20 @@ def follow_errors(
     """The value of every node in float64, and how far from it float32 may be. errors: of `feeds`, where not 0."""
     values, off = dict(feeds), {t: np.asarray(errors.get(t, 0.0)) for t in feeds}
     with np.errstate(all="ignore"):
-        for node, meaning in plan(order, rows, "float64"):
+        for (node, *others), compute in plan(order, rows, "float64"):
             if node.op.name == "scan":
-                values[node], off[node] = _error_of_loop(node, values, off, rows)
+                for one in (node, *others):
+                    values[one], off[one] = _error_of_loop(one, values, off, rows)
             elif node not in values:
                 x, e = [values[i] for i in node.inputs], [off[i] for i in node.inputs]
+                meaning = partial(_single, compute)
                 values[node] = np.asarray(meaning(*x))
                 off[node] = _error(node, meaning, x, e, values[node])
     return values, off
+
+
+def _single(compute: Callable[..., list[Any]], *x: Array) -> Any:
+    return compute(*x)[0]
 
 
 def _error_of_loop(node: Tensor, values: Values, off: Values, rows: int) -> tuple[Array, Array]:

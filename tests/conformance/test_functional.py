@@ -340,10 +340,10 @@ def test_every_merging_layer_has_a_case() -> None:
     [
         (lambda k: k.Add(name="sum"), [(3,), (4,)], r"layer 'sum'.*\[3\], \[4\]"),
         (lambda k: k.Concatenate(), [(2, 3), (3, 4)], r"layer 'Concatenate', given \[2, 3\] and \[3, 4\]"),
-        (lambda k: k.Concatenate(axis=3), [(3,), (3,)], "no axis 3"),
+        (lambda k: k.Concatenate(axis=3), [(3,), (3,)], "axis 3 is no axis"),
         (lambda k: k.Subtract(), [(3,), (3,), (3,)], "takes 2 inputs; got 3"),
         (lambda k: k.Dot(axes=1), [(3,), (4,)], r"\[3\] and \[4\] have 3 and 4"),
-        (lambda k: k.Dot(axes=2), [(3,), (3,)], "no axes"),
+        (lambda k: k.Dot(axes=2), [(3,), (3,)], "axis 2 is no axis"),
         (lambda k: k.Dense(3), [(3,), (3,)], "layer 'Dense' takes one input; got 2"),
     ],
 )

@@ -190,13 +190,22 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("AUC", {"num_thresholds": 1}, "num_thresholds"),
     ("AUC", {"curve": "DET"}, "curve must be one of ROC, PR, PRGAIN"),
     ("AUC", {"num_labels": 3}, "multi_label=True"),
-    ("AUC", {"thresholds": [0.5, 1.5]}, "thresholds must be from 0 to 1"),
-    ("Precision", {"thresholds": -0.1}, "thresholds must be from 0 to 1"),
+    ("AUC", {"thresholds": [0.5, 1.5]}, r"AUC: thresholds must be a number in \[0, 1\]; got \[0.5, 1.5\]"),
+    ("AUC", {"label_weights": [1.0, -1.0]}, "label_weights must be"),
+    ("Precision", {"thresholds": -0.1}, "thresholds must be"),
+    ("Precision", {"thresholds": []}, "thresholds must be"),
     ("Precision", {"top_k": 0}, "top_k must be"),
-    ("RecallAtPrecision", {"precision": 1.5}, "precision must be from 0 to 1"),
+    ("Precision", {"top_k": 1.5}, r"top_k must be a number in {1, 2, \.\.\.}"),
+    ("Recall", {"class_id": -1}, "class_id must be"),
+    ("BinaryAccuracy", {"threshold": "half"}, "threshold must be"),
+    ("TopKCategoricalAccuracy", {"k": 0}, "k must be"),
+    ("BinaryCrossentropy", {"label_smoothing": 1.5}, "label_smoothing must be"),
+    ("RecallAtPrecision", {"precision": 1.5}, "precision must be"),
     ("PrecisionAtRecall", {"recall": 0.5, "num_thresholds": 0}, "num_thresholds must be"),
     ("IoU", {"num_classes": 2, "target_class_ids": [2]}, "target_class_ids must be class numbers from 0 to 1"),
+    ("IoU", {"num_classes": 2, "target_class_ids": 2}, "target_class_ids must be class numbers from 0 to 1"),
     ("MeanIoU", {"num_classes": 0}, "num_classes must be"),
+    ("BinaryIoU", {"threshold": "half"}, "threshold must be"),
     ("R2Score", {"class_aggregation": "mean"}, "class_aggregation must be"),
     ("R2Score", {"num_regressors": -1}, "num_regressors must"),
 ]
@@ -256,6 +265,8 @@ def test_a_formula_is_a_metric_and_leaves_no_trace_in_the_table() -> None:
         assert metrics.get(alias, t, t).label == alias
     with pytest.raises(UsageError, match=r"needs to be told: metrics\.MeanIoU\(num_classes=\.\.\.\)"):
         metrics.get("mean_io_u")
+    with pytest.raises(UsageError, match=r"needs to be told: metrics\.MeanIoU\(num_classes=\.\.\.\)"):
+        metrics.get(METRICS.get("MeanIoU"))
     assert type(metrics.get("accuracy")) is METRICS.get("Accuracy")
 
 

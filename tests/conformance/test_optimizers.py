@@ -328,13 +328,22 @@ def test_configuration_goes_round_and_nothing_can_be_changed(name: str, options:
     assert type(get(name)) is type(get(name.lower())) is type(get(type(rule))) is type(rule)
 
 
+OUT_OF_RANGE: list[tuple[str, dict[str, Any]]] = [
+    *(("SGD", {"clipvalue": 0}), ("SGD", {"momentum": 1.5}), ("SGD", {"weight_decay": -0.1})),
+    *(("Adam", {"beta_1": 1.0}), ("Adam", {"beta_2": float("nan")}), ("Adam", {"epsilon": "small"})),
+    *(("RMSprop", {"rho": -0.1}), ("Muon", {"ns_steps": 2.5}), ("Ftrl", {"learning_rate_power": 0.5})),
+    *(("LBFGS", {"max_iter": 0}), ("LBFGS", {"max_eval": 0}), ("Ftrl", {"l1_regularization_strength": -1.0})),
+]
+
+
 def test_bad_arguments_name_what_was_expected() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'Adam'"):
         get("adm")
     with pytest.raises(UsageError, match="give one of clipnorm"):
         get("sgd").__class__(clipnorm=1, clipvalue=1)
-    with pytest.raises(UsageError, match="must be above 0"):
-        get("sgd").__class__(clipvalue=0)
+    for name, wrong in OUT_OF_RANGE:
+        with pytest.raises(UsageError, match=f"{name}: {next(iter(wrong))} must be a number in"):
+            OPTIMIZERS.get(name)(**wrong)
     for rate in (-1, float("nan"), float("inf"), "fast", True):
         with pytest.raises(UsageError, match="learning_rate must be"):
             get("sgd").__class__(rate)

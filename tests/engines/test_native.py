@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -135,15 +134,11 @@ def fitted(
 @every_network
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_a_fit_on_digits_agrees_with_the_reference(network: Callable[[], list[Layer]], precision: str) -> None:
-    """Each epoch's loss within 1e-4; an accuracy may differ by a row, where two classes are as likely.
-
-    A ReLU behind batch normalization sits on its corner so often that float32 takes some of them to the other side:
-    there the losses of later epochs part by more, and float64 shows that nothing else does.
-    """
+    """Each epoch's loss within 1e-4; an accuracy may differ by a row, where two classes are as likely."""
     ours = fitted(network, threads=2, precision=precision).history
     theirs = fitted(network, threads=0, precision=precision).history
     assert ours is not None and theirs is not None and len(theirs.history["loss"]) == 5
-    loss = 1e-9 if precision == "float64" else 2e-3 if network is convolutional else 1e-4
+    loss = 1e-9 if precision == "float64" else 1e-4
     for name, values in theirs.history.items():
         within = loss if "loss" in name else 1.5 / 360
         np.testing.assert_allclose(ours.history[name], values, rtol=0, atol=within, err_msg=name)
@@ -195,12 +190,3 @@ def test_without_a_compiler_it_says_how_to_get_one(monkeypatch: pytest.MonkeyPat
 def test_a_source_that_does_not_compile_shows_what_the_compiler_said() -> None:
     with pytest.raises(build.CompileError, match="error"):
         build.load("this is not C")
-
-
-def test_wrong_rows_are_refused_before_they_are_read() -> None:
-    x = g.input_tensor("x", (g.BATCH, 3))
-    session: Any = native().compile(Program("p", (x,), (), {"y": x * 2.0}, {}), {})
-    with pytest.raises(UsageError, match="order"):
-        session.run({"x": np.zeros((4, 3))}, np.array([4]), 1)
-    with pytest.raises(ValueError, match=r"shape \[3\]"):
-        session.run({"x": np.zeros((4, 2))}, np.array([0]), 1)

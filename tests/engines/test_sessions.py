@@ -136,6 +136,34 @@ def test_what_is_missing_is_named(engine: Engine) -> None:
     assert session.states()["steps"] == 0
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"order": np.array([0, 11])}, r"order names rows from 0 to 11; 'x' has 11"),
+        ({"order": np.array([-1, 0])}, r"order names rows from -1 to 0"),
+        ({"data": {**DATA, "x": X[:, :1]}}, r"input 'x' has rows of shape \[2\]; got \[1\]"),
+        ({"data": {**DATA, "pixels": PIXELS[:1]}}, r"order names rows from 0 to 3; 'pixels' has 1"),
+        ({"settings": {**SETTINGS, "rate": np.zeros(1)}}, r"input 'rate' has shape \[\]; got \[1\]"),
+        ({"per_step": {"rate": np.zeros(1)}}, r"input 'rate' has 1 values for 2 steps"),
+        ({"per_step": {"bias": np.zeros((2, 3))}}, r"input 'bias' has shape \[2\]; got \[3\]"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_the_first_step(
+    engine: Engine, wrong: dict[str, Any], message: str
+) -> None:
+    session = engine.compile(watcher(), FIRST)
+    with pytest.raises((UsageError, ShapeError), match=message):
+        session.run(**{"data": DATA, "order": np.arange(4), "batch_size": 2, "settings": SETTINGS, **wrong})
+    assert session.states()["steps"] == 0
+
+
+def test_a_batch_may_have_more_rows_than_the_data_set(engine: Engine) -> None:
+    session, order = engine.compile(watcher(), FIRST), np.arange(50) % 11
+    out = session.run(DATA, order, 20, SETTINGS)
+    assert out["size"] == 10 and session.states()["steps"] == 3
+    assert_close(out["rows"], X[order] + [1, 2], engine)
+
+
 def test_precision_is_the_engines(engine: Engine) -> None:
     session = engine.compile(watcher(), FIRST)
     out = session.run({**DATA, "x": X.astype(np.float32)}, np.arange(3), 2, SETTINGS)

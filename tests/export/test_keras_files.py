@@ -348,6 +348,58 @@ def test_training_begins_alike(optimizer: Any, loss: Any, tmp_path: Path, keras:
         np.testing.assert_allclose([found[name] for name in expected], list(expected.values()), 1e-4, 1e-5)
 
 
+REMEMBERING = [
+    *OPTIMIZERS,
+    *((name, {}) for name in KINDS["optimizer"][1] if name not in ONLY_HERE["optimizer"]),
+    ("RMSprop", {"momentum": 0.5, "centered": True, "use_ema": True}),
+    ("AdamW", {"amsgrad": True, "use_ema": True, "gradient_accumulation_steps": 2}),
+    ("Nadam", {"gradient_accumulation_steps": 2}),
+    ("Adam", {"learning_rate": SCHEDULES[0]}),
+]
+
+
+def branched(k: Any, optimizer: Any) -> Any:
+    """Matrices and vectors, in a model within and beside it, and a layer that is not trained."""
+    la, (name, options) = k.layers, optimizer
+    x, still = la.Input((3,)), la.Dense(4, trainable=False)
+    within = k.Sequential([la.Input((4,)), la.BatchNormalization(), la.Dense(4), still])
+    h = la.Add()([within(la.Dense(4, activation="tanh")(x)), la.Dense(4)(x)])
+    model, options = k.Model(x, la.Dense(1)(h)), dict(options)
+    if isinstance(rate := options.get("learning_rate"), tuple):
+        options["learning_rate"] = made(k.schedules if k is talweg else k.optimizers.schedules, rate)
+    model.compile(getattr(k.optimizers, name)(**options), "mse")
+    return model
+
+
+@pytest.mark.parametrize("optimizer", REMEMBERING, ids=str)
+def test_training_goes_on_where_it_ended(optimizer: Any, tmp_path: Path, keras: ModuleType) -> None:
+    """Three steps, a file, three more: on the other side, and there and back, they lead where these do."""
+    x, y = RANDOM.normal(size=(6, 8, 3)).astype(np.float32), RANDOM.normal(size=(6, 8, 1)).astype(np.float32)
+    loads = {talweg: talweg.load, keras: keras.models.load_model}
+    for one, other in ((talweg, keras), (keras, talweg)):
+        model = branched(one, optimizer)
+        for i in range(3):
+            model.train_on_batch(x[i], y[i])
+        model.save(tmp_path / "model.keras")
+        there = loads[other](tmp_path / "model.keras")
+        there.save(tmp_path / "back.keras")
+        again = loads[one](tmp_path / "back.keras")
+        for i in range(3, 6):
+            for each in (model, there, again):
+                each.train_on_batch(x[i], y[i])
+        expected = their_answer(model, x[0])
+        np.testing.assert_allclose(their_answer(there, x[0]), expected, 1e-5, 2e-6)
+        np.testing.assert_array_equal(their_answer(again, x[0]), expected)
+
+
+def test_an_optimizer_that_did_nothing_yet_is_a_fresh_one(tmp_path: Path, keras: ModuleType) -> None:
+    branched(keras, ("Adam", {})).save(tmp_path / "theirs.keras")  # it holds no moments
+    assert talweg.load(tmp_path / "theirs.keras").iterations == 0
+    branched(talweg, ("Adam", {})).save(tmp_path / "ours.keras")
+    theirs = keras.models.load_model(tmp_path / "ours.keras").optimizer
+    assert int(theirs.iterations) == 0 and len(theirs.variables) == 2 + 2 * 10
+
+
 def test_losses_of_several_outputs(tmp_path: Path, keras: ModuleType) -> None:
     ours, theirs = branching(talweg), branching(keras)
     told = {"loss": {"one": "mse", "two": "mae"}, "loss_weights": {"one": 1.0, "two": 2.0}, "metrics": {"one": ["mae"]}}

@@ -62,13 +62,13 @@ def shapes(program: Program, *names: str) -> list[Shape]:
     return [n.shape for n in program.order if n.op.name in names]
 
 
-def cropped(program: Program, precision: str = "float64", bound: float = 1e-10, once: bool = True) -> Program:
-    """The program after the pass, which means the same and does less where it is another; `once`: for good."""
+def cropped(program: Program, precision: str = "float64", bound: float = 1e-10) -> Program:
+    """The program after the pass, which means the same and does less where it is another, for good."""
     out = crop(program)
     g.check(out)
     assert (out.name, out.inputs, out.states) == (program.name, program.inputs, program.states)
     assert [(t.shape, t.dtype) for t in out.results] == [(t.shape, t.dtype) for t in program.results]
-    assert not once or crop(out) is out, "once is enough"
+    assert crop(out) is out, "once is enough"
     assert out is program or work(out) < work(program)
     feeds = drawn(program)
     before, after = (evaluate(p.results, feeds, ROWS, precision) for p in (program, out))
@@ -285,9 +285,9 @@ SEEN_THROUGH_ANYWHERE = [SEEN_THROUGH[n] for n in ("nothing", "relu", "elementwi
 @settings(max_examples=150, deadline=None)
 @given(networks())
 def test_networks_mean_the_same(program: Program) -> None:
-    cropped(simplify(program), bound=1e-8, once=False)  # a second pass may know of more zeros
+    cropped(simplify(program), bound=1e-8)
     with mock.patch.object(sys.modules[crop.__module__], "COPIED", 0):  # every slice and pad stays
-        cropped(simplify(program), bound=1e-8, once=False)
+        cropped(simplify(program), bound=1e-8)
 
 
 def test_the_training_program_of_a_network_for_digits() -> None:

@@ -409,3 +409,13 @@ def test_rows_of_a_stream_have_one_form() -> None:
     batches = [((A[:5], B[:5]), (Y[:5], C[:5])), ((A[:5], B[:5]), (Y[:5], C[:5]), ([np.ones(5), None]))]
     with pytest.raises(DataError, match="it has sample_weight/number: True"):
         two_by_two().fit(iter(batches), verbose=0)
+
+
+def test_a_list_of_one_is_that_one() -> None:
+    """Keras's models answer so, and stand at the beginning of a Sequential."""
+    x = Input((2,))
+    model = Model([x], [Dense(3)(x)], seed=0)
+    assert (model.predict(np.zeros((4, 2))).shape, model.input_shape, model.output_shape) == ((4, 3), (2,), (3,))
+    assert [a.shape for a in Model(x, [[Dense(3)(x)]]).predict(np.zeros((4, 2)))] == [(4, 3)]
+    for first in (model, Model({"a": x}, Dense(3)(x))):
+        assert Sequential([first, Dense(1)]).predict(np.zeros((4, 2))).shape == (4, 1)

@@ -49,9 +49,7 @@ def options(
 
 def main() -> None:
     """What the command ``talweg`` runs; ends the process with the exit code."""
-    gc.set_threshold(
-        100_000
-    )  # what is imported stays: to look for garbage in it, again and again, is a tenth of a start
+    gc.set_threshold(100_000)  # what is imported stays, and to look for garbage in it is a tenth of a start
     app(prog_name="talweg")
 
 

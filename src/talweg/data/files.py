@@ -21,6 +21,7 @@ from typing import IO, Any
 from talweg.errors import CorruptFileError
 
 DEFLATE_RATIO = 1032
+MOST_SAID = 1000  # characters of an error's part: a file may have a name of a million
 MAX_BYTES = 4 * 2**30  # What one file may become in memory unless the caller says otherwise: 4 GiB.
 _PIECE = 2**20
 
@@ -28,9 +29,19 @@ _PIECE = 2**20
 def corrupt(path: Path, expected: str, came: str) -> CorruptFileError:
     """The error for a file that is not what it should be, in the house's one form."""
     return CorruptFileError(
-        f"{path}: expected {expected}, but {came}. The file is damaged, incomplete or of another format: "
+        f"{path}: expected {short(expected)}, but {short(came)}. The file is damaged, incomplete or of another format: "
         "fetch it or write it again."
     )
+
+
+def short(text: str) -> str:
+    """The text, without its middle where it is longer than anybody reads, and with nothing that steers a terminal.
+
+    >>> short("a" * 2000)[498:505], short(chr(27) + "[31m")
+    ('aa...aa', '\\\\x1b[31m')
+    """
+    cut = text if len(text) <= MOST_SAID else f"{text[: MOST_SAID // 2]}...{text[-MOST_SAID // 2 :]}"
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in cut)
 
 
 def existing_file(path: str | os.PathLike[str], form: str) -> Path:

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from talweg.engines.base import Engine, Session, batched_inputs
-from talweg.errors import ShapeError, UsageError
-from talweg.graph import BATCH, Array, Program, Tensor, numpy_dtype
+from talweg.engines.base import Engine, Session, Work, batched_inputs, check_states, copied_states, has_rows
+from talweg.graph import Array, Program, Tensor, numpy_dtype
 from talweg.graph.evaluate import Step, follow, plan
 from talweg.passes import simplify
 
@@ -42,8 +41,9 @@ class Reference(Engine):
 
         The program is run as it was written, not simplified.
         """
-        session = ReferenceSession(program, states, self.precision)
         rows = len(next(iter(data.values()))) if data else 0
+        Work(data, np.arange(rows), max(1, rows), settings or {}, {}).check(program)
+        session = ReferenceSession(program, states, self.precision)
         values = session.step(data, np.arange(rows), settings or {})
         named = {node.name: value for node, value in values.items() if node.name}
         return named | {name: values[t] for name, t in program.outputs.items()}
@@ -56,39 +56,28 @@ class ReferenceSession(Session):
         self.program, self._precision = program, precision
         self._states: dict[Tensor, Array] = {}
         self._plans: dict[int, list[Step]] = {}
-        if missing := [s.name for s in program.states if s.name not in states]:
-            raise UsageError(f"program {program.name!r} has states without a first value: {', '.join(missing)}")
+        check_states(program, states)
         self.load(states)
 
-    def run(
-        self,
-        data: Mapping[str, Array],
-        order: Array,
-        batch_size: int,
-        settings: Mapping[str, Array] | None = None,
-        per_step: Mapping[str, Array] | None = None,
-    ) -> dict[str, Array]:
+    def do(self, work: Work) -> dict[str, Array]:
         pieces: list[dict[str, Array]] = []
-        for step, start in enumerate(range(0, len(order), batch_size)):
-            now = {name: values[step] for name, values in (per_step or {}).items()}
-            values = self.step(data, order[start : start + batch_size], {**(settings or {}), **now})
+        for step, start in enumerate(range(0, len(work.order), work.batch_size)):
+            now = {name: values[step] for name, values in work.per_step.items()}
+            rows = work.order[start : start + work.batch_size]
+            values = self.step(work.data, rows, {**work.settings, **now})
             pieces.append({name: values[t] for name, t in self.program.outputs.items()})
             self._states |= {state: values[new] for state, new in self.program.updates.items()}
-        rowwise = {name for name, t in self.program.outputs.items() if t.shape and t.shape[0] is BATCH}
         return {
-            name: np.concatenate([p[name] for p in pieces]) if name in rowwise else pieces[-1][name]
-            for name in self.program.outputs
-            if pieces
+            name: np.concatenate([p[name] for p in pieces]) if has_rows(t) else pieces[-1][name]
+            for name, t in self.program.outputs.items()
         }
 
     def step(self, data: Mapping[str, Array], rows: Array, settings: Mapping[str, Array]) -> dict[Tensor, Array]:
         """The value of every node for the given rows. The states are not changed."""
-        given = {name: data[name][rows] for name in batched_inputs(self.program) if name in data} | dict(settings)
-        if missing := [x.name for x in self.program.inputs if x.name not in given]:
-            raise UsageError(f"program {self.program.name!r} was run without its inputs {', '.join(missing)}")
+        given = {name: data[name][rows] for name in batched_inputs(self.program)} | dict(settings)
         if len(rows) not in self._plans:
             self._plans[len(rows)] = plan(self.program.order, len(rows), self._precision)
-        feeds = {x: self._as(x, given[x.name]) for x in self.program.inputs}
+        feeds = {x: np.asarray(given[x.name], numpy_dtype(x.dtype, self._precision)) for x in self.program.inputs}
         return follow(self._plans[len(rows)], feeds | self._states)
 
     def states(self, names: Iterable[str] | None = None) -> dict[str, Array]:
@@ -96,12 +85,4 @@ class ReferenceSession(Session):
         return {s.name: v.copy() for s, v in self._states.items() if wanted is None or s.name in wanted}
 
     def load(self, states: Mapping[str, Array]) -> None:
-        for state in self.program.states:
-            if state.name in states:
-                value = np.array(self._as(state, states[state.name]))  # a copy: no one else may change it
-                if value.shape != state.shape:
-                    raise ShapeError(f"state {state.name!r} has shape {list(state.shape)}; got {list(value.shape)}")
-                self._states[state] = value
-
-    def _as(self, tensor: Tensor, value: Array) -> Array:
-        return np.asarray(value, numpy_dtype(tensor.dtype, self._precision))
+        self._states |= copied_states(self.program, states, self._precision)

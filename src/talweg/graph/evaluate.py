@@ -28,59 +28,47 @@ def numpy_dtype(dtype: DType, precision: str = "float32") -> np.dtype[Any]:
     return np.dtype(precision if dtype == "float" else NUMPY_DTYPE[dtype])
 
 
-Step = tuple[Tensor, Callable[..., Any]]
+Step = tuple[list[Tensor], Callable[..., list[Any]]]
+"""Nodes that are computed together (nearly always one) from the inputs of the first, and what computes their values."""
 
 
 def plan(
     order: Iterable[Tensor], rows: int, precision: str, rules: Mapping[str, Callable[..., Any]] | None = None
 ) -> list[Step]:
-    """For each node of `order` its meaning, with the batch axis `rows` long and `float` as `precision`.
+    """For the nodes of `order` their meaning, with the batch axis `rows` long and `float` as `precision`.
 
     rules: what computes an operation, by its name, in place of its meaning in NumPy.
     """
 
-    def meaning(node: Tensor) -> Callable[..., Any]:
+    def meaning(nodes: list[Tensor]) -> Callable[..., list[Any]]:
+        node = nodes[0]
         if node.is_leaf:
             return partial(_unfed, node)
         attributes = {k: _resolve(v, rows, precision) for k, v in node.attributes.items()}
         if node.op.name == "constant":
             value = np.asarray(attributes["value"], numpy_dtype(node.dtype, precision))
-            return lambda: value
-        return partial(rules[node.op.name] if rules else node.op.meaning, **attributes)
+            return lambda: [value]
+        rule: Callable[..., Any] = rules[node.op.name] if rules else node.op.meaning
+        if node.op.kin:
+            return partial(rule, **{**attributes, "output": [n.attributes["output"] for n in nodes]})
+        return lambda *inputs: [rule(*inputs, **attributes)]
 
-    steps: list[Step] = []
-    for nodes in together(order):
-        if not nodes[0].op.kin:
-            steps.append((nodes[0], meaning(nodes[0])))
-            continue
-        at_once = _AtOnce(meaning(nodes[0]), [node.attributes["output"] for node in nodes])
-        steps += [(node, partial(at_once, i)) for i, node in enumerate(nodes)]
-    return steps
+    return [(nodes, meaning(nodes)) for nodes in together(order)]
 
 
-class _AtOnce:
-    """The meaning of nodes that are computed together: whichever is asked for first computes all of them."""
+def follow(
+    steps: Sequence[Step], feeds: Mapping[Tensor, Any], stored: Callable[[Any], Any] = np.asarray
+) -> dict[Tensor, Any]:
+    """The value of every node of a plan, as `stored` answers it.
 
-    def __init__(self, meaning: Callable[..., list[Any]], outputs: list[Tensor]) -> None:
-        self._meaning, self._outputs = meaning, outputs
-        self._inputs: tuple[Array, ...] = ()
-        self._values: dict[int, Any] = {}
-
-    def __call__(self, number: int, *inputs: Array) -> Any:
-        if number not in self._values or any(a is not b for a, b in zip(inputs, self._inputs, strict=True)):
-            self._values = dict(enumerate(self._meaning(*inputs, output=self._outputs)))
-        value = self._values.pop(number)  # each is asked for once
-        self._inputs = inputs if self._values else ()
-        return value
-
-
-def follow(steps: Sequence[Step], feeds: Mapping[Tensor, Array]) -> dict[Tensor, Array]:
-    """The value of every node of a plan. Infinity and NaN are values like others: nothing is warned of or replaced."""
-    values: dict[Tensor, Array] = dict(feeds)
+    Infinity and NaN are values like others: nothing is warned of or replaced.
+    """
+    values: dict[Tensor, Any] = dict(feeds)
     with np.errstate(all="ignore"):
-        for node, meaning in steps:
-            if node not in values:
-                values[node] = np.asarray(meaning(*[values[x] for x in node.inputs]))
+        for nodes, meaning in steps:
+            if not all(node in values for node in nodes):
+                found = meaning(*[values[x] for x in nodes[0].inputs])
+                values |= {n: stored(v) for n, v in zip(nodes, found, strict=True) if n not in feeds}
     return values
 
 
@@ -105,7 +93,7 @@ def evaluate(
     return follow(plan(topological_order(tensors, given), rows, precision), given)
 
 
-def _unfed(node: Tensor) -> Array:
+def _unfed(node: Tensor) -> list[Any]:
     raise GraphError(f"{node.op.name} {node.name!r} was not fed")
 
 

@@ -81,9 +81,7 @@ def closed(results: Sequence[Tensor], leaves: Container[Tensor]) -> tuple[list[T
 
 def with_inputs(node: Tensor, new: Mapping[Tensor, Tensor]) -> Tensor:
     """The same node on what `new` has in place of its inputs; itself where that is nothing new."""
-    inputs = tuple(new.get(x, x) for x in node.inputs)
-    same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
-    return node if same else Tensor(node.op, inputs, node.attributes, node.shape, node.dtype, node.name)
+    return node.of(tuple([new.get(x, x) for x in node.inputs]))
 
 
 # ── passes over programs with loops ───────────────────────────────────────────────────────────────────────

@@ -34,6 +34,10 @@ class Initializer(Described):
     def __init_subclass__(cls) -> None:
         INITIALIZERS.register(cls.__name__, cls, snake_case(cls.__name__))
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.demand_numbers()
+
     def __call__(self, shape: Sequence[int], random: RandomStream | None = None, dtype: Any = np.float64) -> Array:
         seed = getattr(self, "seed", None)
         if seed is not None or random is None:

@@ -65,6 +65,14 @@ class UpdateRule(Described):
     """Whether a step looks at the loss more than once, so that it is no formula: see `LBFGS`."""
     torch_decouples: ClassVar[bool] = False
     """Whether PyTorch's rule of this name takes the decay off the weight."""
+    ranges: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("clipnorm", "clipvalue", "global_clipnorm"), "(0, inf]"),
+        **dict.fromkeys(("weight_decay", "epsilon"), "[0, inf)"),
+        **dict.fromkeys(("momentum", "rho", "ema_momentum"), "[0, 1]"),
+        **dict.fromkeys(("beta_1", "beta_2"), "[0, 1)"),
+        **{"ema_overwrite_frequency": "{1, 2, ...}", "gradient_accumulation_steps": "{2, 3, ...}"},
+    }
+    """For rules of any kind, by the names that their settings have in Keras; see `check_ranges`."""
 
     learning_rate: Any = setting(schedules.get, 0.001)
     _: KW_ONLY
@@ -85,18 +93,9 @@ class UpdateRule(Described):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        kinds = ("clipnorm", "clipvalue", "global_clipnorm")
-        given = {k: getattr(self, k) for k in kinds if getattr(self, k) is not None}
+        given = [k for k in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, k) is not None]
         if len(given) > 1:
             raise UsageError(f"give one of clipnorm, clipvalue and global_clipnorm; got {', '.join(given)}")
-        if any(not v > 0 for v in given.values()):
-            raise UsageError(f"{next(iter(given))} must be above 0; got {next(iter(given.values()))}")
-        if not 0 <= self.ema_momentum <= 1:
-            raise UsageError(f"ema_momentum must be from 0 to 1; got {self.ema_momentum!r}")
-        for name, least in (("ema_overwrite_frequency", 1), ("gradient_accumulation_steps", 2)):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < least):
-                raise UsageError(f"{name} must be a whole number of at least {least}, or None; got {value!r}")
 
     # ── what a rule writes ────────────────────────────────────────────────────────────────────────────────
 

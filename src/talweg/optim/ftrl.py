@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
-from talweg.errors import UsageError
 from talweg.graph import Array, Tensor, clip
 from talweg.optim.base import Slots, UpdateRule
 
@@ -20,20 +20,20 @@ class Ftrl(UpdateRule):
     (2013), as in Keras; PyTorch has none.
     """
 
+    ranges: ClassVar[Mapping[str, str]] = {
+        **UpdateRule.ranges,
+        "learning_rate_power": "(-inf, 0]",
+        **dict.fromkeys(
+            ("initial_accumulator_value", "l1_regularization_strength", "l2_regularization_strength"), "[0, inf)"
+        ),
+    }
+
     learning_rate_power: float = -0.5
     initial_accumulator_value: float = 0.1
     l1_regularization_strength: float = 0.0
     l2_regularization_strength: float = 0.0
     l2_shrinkage_regularization_strength: float = 0.0
     beta: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.learning_rate_power > 0:
-            raise UsageError(f"learning_rate_power must be at most 0; got {self.learning_rate_power!r}")
-        for name in ("initial_accumulator_value", "l1_regularization_strength", "l2_regularization_strength"):
-            if not getattr(self, name) >= 0:
-                raise UsageError(f"{name} must be at least 0; got {getattr(self, name)!r}")
 
     def slots(self, w: Tensor) -> Mapping[str, float | Array]:
         return {"accumulator": self.initial_accumulator_value, "linear": 0.0}

@@ -44,6 +44,11 @@ class LBFGS(UpdateRule):
     """
 
     searches: ClassVar[bool] = True
+    ranges: ClassVar[Mapping[str, str]] = {
+        **UpdateRule.ranges,
+        **dict.fromkeys(("max_iter", "max_eval", "history_size"), "{1, 2, ...}"),
+        **dict.fromkeys(("tolerance_grad", "tolerance_change"), "[0, inf)"),
+    }
 
     learning_rate: Any = setting(schedules.get, 1.0)
     max_iter: int = 20
@@ -61,10 +66,6 @@ class LBFGS(UpdateRule):
             raise UsageError(f"LBFGS searches along the loss's own gradient and takes no {', '.join(given)}")
         if self.line_search_fn not in (None, "strong_wolfe"):
             raise UsageError(f"line_search_fn must be 'strong_wolfe' or None; got {self.line_search_fn!r}")
-        for name in ("max_iter", "history_size"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise UsageError(f"{name} must be a whole number of at least 1; got {value!r}")
 
     # ── what is kept from batch to batch ──────────────────────────────────────────────────────────────────
 

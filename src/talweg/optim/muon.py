@@ -25,6 +25,11 @@ class Muon(UpdateRule):
     """
 
     torch_decouples: ClassVar[bool] = True
+    ranges: ClassVar[Mapping[str, str]] = {
+        **UpdateRule.ranges,
+        **{"adam_beta_1": "[0, 1)", "adam_beta_2": "[0, 1)", "adam_weight_decay": "[0, inf)"},
+        "ns_steps": "{1, 2, ...}",
+    }
 
     adam_beta_1: float = 0.9
     adam_beta_2: float = 0.999

@@ -50,6 +50,12 @@ def crop(program: Program) -> Program:
     >>> p.order[2], crop(p).order[3]
     (<conv2d [batch, 25, 25, 32] float>, <conv2d [batch, 24, 24, 32] float>)
     """
+    while (smaller := _cropped(program)) is not program:  # of what was made smaller, more may be known to be 0
+        program = smaller
+    return program
+
+
+def _cropped(program: Program) -> Program:
     pictures = {node for node in program.order if _is_picture(node)}
     nodes = [node for node in program.order if node in pictures or any(x in pictures for x in node.inputs)]
     support: dict[Tensor, Shape] = {}

@@ -28,7 +28,11 @@ def labels(array: Array, loss: Loss | None, output: Tensor, precision: str, argu
     if kind == "nothing":
         return as_float(array, precision, argument)
     if kind == "sequences":
-        return _sequences(array, shape, argument, name)
+        if array.ndim != 2:
+            takes = f"loss {name!r} takes a row of class numbers for each example, padded to one length"
+            raise ShapeError(f"{takes}; {argument} has shape {list(array.shape)}")
+        loss.formula.check_classes(array, kind, output, loss.options, argument)
+        return array.astype(np.int32)
     wanted: tuple[int, ...] = loss.label_shape(output.shape)[1:] if kind != "one_hot" else shape  # type: ignore[assignment]
     if kind == "classes":
         shape = (*wanted, math.prod(shape) // math.prod(wanted))  # the classes last, wherever the loss has them
@@ -90,18 +94,6 @@ def _class_numbers(array: Array, shape: tuple[int, ...], argument: str, loss: st
         )
         raise DataError(f"{takes}, for the network has {classes} outputs; {argument} goes from {low} to {high}. {hint}")
     return array.astype(np.int32).reshape(len(array), *shape[:-1])
-
-
-def _sequences(array: Array, shape: tuple[int, ...], argument: str, loss: str) -> Array:
-    """Rows of class numbers; numbers below 0 say that there are no more, and a first one may count steps."""
-    takes = f"loss {loss!r} takes a row of class numbers for each example, 0..{shape[-1] - 1}"
-    if array.ndim != 2:
-        raise ShapeError(f"{takes}, padded to one length; {argument} has shape {list(array.shape)}")
-    if array.dtype.kind == "f" and (fractions := array != np.floor(array)).any():
-        raise DataError(f"{takes}; {argument} has fractions such as {array[fractions][0]}")
-    if array.max() > max(shape):
-        raise DataError(f"{takes}; {argument} has {array.max()}, and the network has {shape[-1]} outputs")
-    return array.astype(np.int32)
 
 
 def _not_one_hot(array: Array, classes: int, argument: str, loss: str) -> str:

@@ -14,7 +14,7 @@ from talweg.errors import ShapeError, UsageError
 from talweg.graph import Array, Tensor
 from talweg.graph.random import RandomStream
 from talweg.nn.layers import Context, KerasTensor, Variable
-from talweg.nn.layers.symbolic import Call, Structure, flat, mapped, packed
+from talweg.nn.layers.symbolic import Call, Structure, flat, mapped, packed, single
 from talweg.nn.layers.variable import WEIGHT_STREAM, set_weights
 from talweg.nn.seeds import next_seed
 from talweg.train.arguments import whole
@@ -97,12 +97,12 @@ class Layered:
     @property
     def input_shape(self) -> Any:
         """The shape of one example, or a list of several inputs' shapes; None where it is not known yet."""
-        return mapped(lambda x: x.example_shape, self.network.inputs) if self.built else None
+        return mapped(lambda x: x.example_shape, single(self.network.inputs)) if self.built else None
 
     @property
     def output_shape(self) -> Any:
         """The shape of what the network answers for one example, or of each of its answers."""
-        return mapped(lambda y: y.example_shape, self.network.outputs)
+        return mapped(lambda y: y.example_shape, single(self.network.outputs))
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
         """The layer called `name`, or the one at `index`."""

@@ -12,7 +12,7 @@ from talweg.engines.choose import engine_by_name, native_profile, native_source
 from talweg.errors import UsageError
 from talweg.graph import Array, Program
 from talweg.nn.layers import Context, KerasTensor
-from talweg.nn.layers.symbolic import call, flat, packed
+from talweg.nn.layers.symbolic import call, flat, packed, single
 from talweg.optim import LBFGS, UpdateRule
 from talweg.optim.schedules import Schedule
 from talweg.registry import snake_case
@@ -166,7 +166,7 @@ class Model(Layered):
     @property
     def loss(self) -> Any:
         """The loss; of a model with several outputs those of each, None where one has none."""
-        return _alone([aim.loss for aim in self.aims])
+        return single([aim.loss for aim in self.aims])
 
     @property
     def engine(self) -> Engine:
@@ -176,12 +176,12 @@ class Model(Layered):
     @property
     def metrics(self) -> list[Any]:
         """What `compile` was told to measure: names, objects or functions; a list for each of several outputs."""
-        return _alone([aim.metrics for aim in self.aims])
+        return single([aim.metrics for aim in self.aims])
 
     @property
     def weighted_metrics(self) -> list[Any]:
         """The metrics that heed the examples' weights."""
-        return _alone([aim.weighted_metrics for aim in self.aims])
+        return single([aim.weighted_metrics for aim in self.aims])
 
     @property
     def precision(self) -> str:
@@ -366,7 +366,7 @@ class Model(Layered):
     ) -> Any:
         """The network's output for each example: an array (n, ...). Prints nothing, whatever `verbose` says.
 
-        Of several outputs a list or a dictionary of arrays, as `outputs` was.
+        Of several outputs a list or a dictionary of arrays, as `outputs` was; a list of one is that one, as in Keras.
         """
         size = PREDICTED_AT_ONCE if batch_size is None else whole(batch_size, "batch_size", 1)
         steps = whole_or_none(steps, "steps", 1)
@@ -381,7 +381,7 @@ class Model(Layered):
         told_all.tell("on_predict_end", {})
         names = self.output_names
         answers = [np.concatenate([part[feed(Y, name, names)] for part in parts]) for name in names]
-        return packed(answers, self.network.outputs)
+        return packed(answers, single(self.network.outputs))
 
     def predict_on_batch(self, x: Any) -> Any:
         """`predict` on one batch."""
@@ -481,7 +481,3 @@ class Model(Layered):
         if isinstance(rule, LBFGS):
             engine = Searching(engine, rule)
         return self._sessions.get(key, engine, lambda: self.program(kind, form), self.named_variables, rule, memory)
-
-
-def _alone(found: list[Any]) -> Any:
-    return found[0] if len(found) == 1 else found

@@ -6,7 +6,7 @@
 The numbers' file is a whole model by itself and is replaced in one step, so a save that is cut short leaves the old
 model or the new one. A `model.json` that belongs to other numbers (its SHA-256 says so) is passed over.
 
-Names that end as another program's files do (``.keras``, ``.h5``) go to the module that `talweg.registry.FORMATS` has.
+Names that end as another program's files do (``.keras``, ``.h5``) go to the module that `talweg.formats` has.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from talweg._version import __version__
-from talweg.data.files import corrupt
+from talweg.data.files import corrupt, short
 from talweg.errors import CorruptFileError, DataError, TalwegError, UnknownNameError, UsageError, VersionError
+from talweg.formats import FORMATS
 from talweg.graph import Array, state_tensor
 from talweg.nn.losses import Loss
 from talweg.nn.metrics import Metric
 from talweg.optim import UpdateRule
-from talweg.registry import FORMATS, encode
+from talweg.registry import encode
 from talweg.train.architecture import model_from_config
 from talweg.train.document import (
     FORM,
@@ -388,7 +389,7 @@ def understood(path: Path) -> Any:
     except (CorruptFileError, VersionError):
         raise
     except UnknownNameError as error:
-        error.args = (f"{path}: {error}. If it is your own, import the module that defines it first.",)
+        error.args = (f"{path}: {short(str(error))}. If it is your own, import the module that defines it first.",)
         raise
     except TalwegError as error:
         raise corrupt(path, "a model that can be built", str(error)) from error

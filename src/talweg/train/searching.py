@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from talweg.engines.base import Engine, Session
+from talweg.engines.base import Engine, Session, Work
 from talweg.graph import Array, Program
 from talweg.optim import LBFGS
 from talweg.optim.base import dims, slot_name
@@ -56,19 +56,11 @@ class SearchSession(Session):
             self._memory[name] = np.array(states[name], self._memory[name].dtype)
         self._looks.load({name: value for name, value in states.items() if name not in self._memory})
 
-    def run(
-        self,
-        data: Mapping[str, Array],
-        order: Array,
-        batch_size: int,
-        settings: Mapping[str, Array] | None = None,
-        per_step: Mapping[str, Array] | None = None,
-    ) -> dict[str, Array]:
-        outputs: dict[str, Array] = {}
-        for step, start in enumerate(range(0, len(order), batch_size)):
-            now = {name: values[step] for name, values in (per_step or {}).items()}
-            rows = order[start : start + batch_size]
-            outputs = self._batch(data, rows, batch_size, {**(settings or {}), **now})
+    def do(self, work: Work) -> dict[str, Array]:
+        for step, start in enumerate(range(0, len(work.order), work.batch_size)):
+            now = {name: values[step] for name, values in work.per_step.items()}
+            rows = work.order[start : start + work.batch_size]
+            outputs = self._batch(work.data, rows, work.batch_size, {**work.settings, **now})
         return {name: value for name, value in outputs.items() if not name.startswith(LOOK)}
 
     def _batch(

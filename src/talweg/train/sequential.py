@@ -9,7 +9,7 @@ from talweg.errors import ShapeError, UsageError
 from talweg.graph.random import RandomStream
 from talweg.nn.layers import Input, InputLayer, KerasTensor, Layer
 from talweg.nn.layers.base import as_shape
-from talweg.nn.layers.symbolic import placeholder
+from talweg.nn.layers.symbolic import placeholder, single
 from talweg.nn.layers.variable import WEIGHT_STREAM
 from talweg.registry import snake_case
 from talweg.train.layered import Layered
@@ -46,7 +46,8 @@ class Sequential(Model):
         listed = list(layers or [])
         self._taken = {each.name for each in listed if isinstance(each, (Layer, Layered)) and each.name}
         for layer in listed:
-            self.add(layer)
+            self._put(layer)
+        self._reconnect()
         if not trainable:
             self.trainable = False
 
@@ -65,6 +66,11 @@ class Sequential(Model):
     def add(self, layer: Any) -> None:
         """Puts a layer at the end, and builds it where the shape of its input is known."""
         self._must_be_free()
+        self._put(layer)
+        self._reconnect()
+
+    def _put(self, layer: Any) -> None:
+        """`add`, without writing the network anew."""
         begin: KerasTensor | None = None
         if isinstance(layer, KerasTensor):
             if not isinstance(layer.call.block, InputLayer):
@@ -84,7 +90,7 @@ class Sequential(Model):
                 raise UsageError(
                     f"a Sequential has one input; {layer.name!r}, its first layer, has {len(layer.inputs)}"
                 )
-            shape = tuple(layer.input_shape)
+            shape = layer.inputs[0].example_shape if isinstance(layer, Layered) else tuple(layer.input_shape)
             if self._chain and self.input_shape != shape:
                 raise ShapeError(
                     f"layer {layer.name!r} has input_shape {list(shape)}, and the Input before it "
@@ -101,7 +107,6 @@ class Sequential(Model):
                 raise
         self._layers.append(layer)
         self._taken.add(str(layer.name))
-        self._reconnect()
 
     def pop(self) -> Any:
         """Takes the last layer off and answers it."""
@@ -160,12 +165,11 @@ class Sequential(Model):
         if layer.name is None:
             layer.named("input_layer")
         self._chain = [start]
-        self._reconnect()
 
     def _call(self, layer: Any) -> None:
         """Feeds the layer with what the one before it answers; leaves no trace where it does not fit."""
         has_variables = bool(layer.variables)
-        answer = layer(self._chain[-1])
+        answer = single(layer(self._chain[-1]))
         if not isinstance(answer, KerasTensor):
             layer.calls.pop()
             raise UsageError(f"layer {layer.name!r} answers several tensors; in a Sequential each answers one")

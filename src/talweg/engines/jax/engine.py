@@ -14,9 +14,8 @@ import numpy as np
 from jax import lax
 from jax import numpy as jnp
 
-from talweg.engines.base import Engine, Session, batched_inputs
+from talweg.engines.base import Engine, Session, Work, check_states, copied_states, has_rows
 from talweg.engines.jax.rules import Value, values
-from talweg.errors import ShapeError, UsageError
 from talweg.graph import BATCH, Array, Program, Tensor, numpy_dtype
 from talweg.passes import crop, pool_first, simplify
 
@@ -64,34 +63,24 @@ class JaxSession(Session):
         self, program: Program, states: Mapping[str, Array], precision: str, options: Mapping[str, Any]
     ) -> None:
         self.program, self.precision, self._options = program, precision, dict(options)
-        if missing := [s.name for s in program.states if s.name not in states]:
-            raise UsageError(f"program {program.name!r} has states without a first value: {', '.join(missing)}")
+        check_states(program, states)
         self._lock = threading.RLock()  # one call at a time
-        self._by_row = {name for name, t in program.outputs.items() if t.shape and t.shape[0] is BATCH}
+        self._by_row = {name for name, t in program.outputs.items() if has_rows(t)}
         self._compiled: dict[tuple[int, int, tuple[str, ...]], Any] = {}
         self._placed: tuple[Mapping[str, Array], dict[str, Value]] | None = None
         self._states: dict[str, Value] = {}
         self.load(states)
 
-    def run(
-        self,
-        data: Mapping[str, Array],
-        order: Array,
-        batch_size: int,
-        settings: Mapping[str, Array] | None = None,
-        per_step: Mapping[str, Array] | None = None,
-    ) -> dict[str, Array]:
-        given, in_turn = {**data, **(settings or {}), **(per_step or {})}, per_step or {}
-        if missing := [x.name for x in self.program.inputs if x.name not in given]:
-            raise UsageError(f"program {self.program.name!r} was run without its inputs {', '.join(missing)}")
-        others = [x for x in self.program.inputs if x.name not in batched_inputs(self.program)]
+    def do(self, work: Work) -> dict[str, Array]:
+        order, given, in_turn = work.order, {**work.settings, **work.per_step}, work.per_step
+        others = [x for x in self.program.inputs if not has_rows(x)]
         settled = {x.name: np.asarray(given[x.name], self._dtype(x)) for x in others}
         pieces: list[dict[str, Array]] = []
         at = done = 0
         with self._lock, _arithmetic(self.precision):
-            rows = self._on_device(data)
+            rows = self._on_device(work.data)
             while at < len(order):
-                size = min(batch_size, len(order) - at)
+                size = min(work.batch_size, len(order) - at)
                 most = self._most(size)
                 steps = min(most, (len(order) - at) // size)
                 places = np.reshape(order[at : at + steps * size], (steps, size)).astype(np.int32)
@@ -106,7 +95,6 @@ class JaxSession(Session):
         return {
             name: np.concatenate([p[name] for p in pieces]) if name in self._by_row else pieces[-1][name]
             for name in self.program.outputs
-            if pieces
         }
 
     def prepare(self, batch_size: int, wait: bool = False) -> bool:
@@ -120,12 +108,8 @@ class JaxSession(Session):
 
     def load(self, states: Mapping[str, Array]) -> None:
         with self._lock, _arithmetic(self.precision):
-            for s in self.program.states:
-                if s.name in states:
-                    value = jnp.array(np.asarray(states[s.name], self._dtype(s)))  # a copy: no one else may change it
-                    if value.shape != s.shape:
-                        raise ShapeError(f"state {s.name!r} has shape {list(s.shape)}; got {list(value.shape)}")
-                    self._states[s.name] = value
+            copies = copied_states(self.program, states, self.precision)
+            self._states |= {s.name: jnp.asarray(value) for s, value in copies.items()}
 
     def _on_device(self, data: Mapping[str, Array]) -> dict[str, Value]:
         """The data set on the device, where it stays until another comes.
@@ -134,7 +118,7 @@ class JaxSession(Session):
         """
         if self._placed is None or self._placed[0] is not data:
             rows = {}
-            for x in (x for x in self.program.inputs if x.name in batched_inputs(self.program)):
+            for x in filter(has_rows, self.program.inputs):
                 array = np.asarray(data[x.name], self._dtype(x))
                 rows[x.name] = jnp.asarray(_padded(array, 1 << max(len(array) - 1, 0).bit_length()))
             self._placed = data, rows

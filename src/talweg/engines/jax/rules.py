@@ -12,7 +12,7 @@ from jax import lax
 from jax import numpy as jnp
 
 from talweg.graph import Tensor, topological_order
-from talweg.graph.evaluate import plan
+from talweg.graph.evaluate import follow, plan
 from talweg.graph.loop import Loop
 from talweg.graph.random import threefry
 
@@ -22,11 +22,7 @@ Pair = tuple[int, int]
 
 def values(order: Iterable[Tensor], feeds: Mapping[Tensor, Value], rows: int, precision: str) -> dict[Tensor, Value]:
     """The value of every node of a topological order, with the batch axis `rows` long."""
-    found = dict(feeds)
-    for node, rule in plan(order, rows, precision, RULES):
-        if node not in found:
-            found[node] = rule(*[found[x] for x in node.inputs])
-    return found
+    return follow(plan(order, rows, precision, RULES), feeds, jnp.asarray)
 
 
 # ── movement ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -53,7 +49,7 @@ def _scatter_add(x: Value, indices: Value, rows: int, paired: int) -> Value:
 
 
 def _random_uniform(seed: Value, step: Value, shape: tuple[int, ...], stream: int, dtype: Any) -> Value:
-    count, seed = math.prod(shape), jnp.asarray(seed)  # a constant's words would be NumPy's, which warn of overflow
+    count = math.prod(shape)
     blocks = jnp.arange((count + 1) // 2, dtype="uint32")
     key = threefry(seed[0], seed[1], np.uint32(stream), step)
     bits = jnp.stack(threefry(*key, blocks, jnp.zeros_like(blocks)), 1).ravel()[:count]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import math
 import os
 import threading
 import weakref
@@ -12,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from talweg.engines.base import Engine, Session, batched_inputs
+from talweg.engines.base import Engine, Session, Work, check_states, copied_states, has_rows
 from talweg.engines.native import build
 from talweg.engines.native.cores import at_work, default_threads
 from talweg.engines.native.profile import Profile
 from talweg.engines.native.unit import Unit, unit
-from talweg.errors import ShapeError, UsageError
+from talweg.errors import UsageError
 from talweg.graph import BATCH, Array, Program, Tensor, numpy_dtype
 from talweg.passes import crop, known_sums, masks_of_results, pool_first, simplify
 
@@ -73,45 +72,24 @@ class NativeSession(Session):
         self, program: Program, states: Mapping[str, Array], precision: str, threads: int, profiled: bool = False
     ) -> None:
         self.program, self.precision, self._threads, self._profiled = program, precision, threads, profiled
-        if missing := [s.name for s in program.states if s.name not in states]:
-            raise UsageError(f"program {program.name!r} has states without a first value: {', '.join(missing)}")
+        check_states(program, states)
         self._lock = threading.RLock()  # one call at a time: all of them use the same block of memory
         _living.add(self)
         self._capacity = 0
-        self._coming: tuple[int, Unit, build.Making] | None = (
-            None  # what is being compiled, for batches of so many rows
-        )
-        self._before: dict[str, Array] = {}  # the states, as long as nothing is compiled
+        self._coming: tuple[int, Unit, build.Making] | None = None  # for batches of so many rows, what is compiled
+        self._before: dict[Tensor, Array] = {}  # the states, as long as nothing is compiled
         self.load(states)
 
-    def run(
-        self,
-        data: Mapping[str, Array],
-        order: Array,
-        batch_size: int,
-        settings: Mapping[str, Array] | None = None,
-        per_step: Mapping[str, Array] | None = None,
-    ) -> dict[str, Array]:
-        if not len(order):
-            return {}
+    def do(self, work: Work) -> dict[str, Array]:
         with self._lock:
-            return self._steps(data, order, batch_size, settings, per_step)
+            return self._steps(work)
 
-    def _steps(
-        self,
-        data: Mapping[str, Array],
-        order: Array,
-        batch_size: int,
-        settings: Mapping[str, Array] | None,
-        per_step: Mapping[str, Array] | None,
-    ) -> dict[str, Array]:
-        rows = len(order)
-        given = {*data, *(settings or {}), *(per_step or {})}
-        if missing := [x.name for x in self.program.inputs if x.name not in given]:
-            raise UsageError(f"program {self.program.name!r} was run without its inputs {', '.join(missing)}")
-        arrays, places = self._rows(data, order)
-        batch = min(batch_size, len(arrays[0]) if arrays else rows)
-        fixed, strides = self._settings(settings or {}, per_step or {}, steps=math.ceil(rows / batch))
+    def _steps(self, work: Work) -> dict[str, Array]:
+        arrays = [self._dense(x, work.data[x.name]) for x in self.program.inputs if has_rows(x)]
+        places = np.ascontiguousarray(work.order, np.int64)
+        rows = len(places)
+        batch = min(work.batch_size, max(rows, *map(len, arrays), 1))
+        fixed, strides = self._settings(work)
         self.prepare(batch, wait=True)
         outputs = {name: self._room_for(t, rows, batch) for name, t in self.program.outputs.items()}
         threads = self._threads if self._unit.is_parallel else 1
@@ -148,20 +126,17 @@ class NativeSession(Session):
         chosen = [s for s in self.program.states if wanted is None or s.name in wanted]
         with self._lock:
             if not self._capacity:
-                return {s.name: self._before[s.name].copy() for s in chosen}
+                return {s.name: self._before[s].copy() for s in chosen}
             return {s.name: np.array(self._view(s), numpy_dtype(s.dtype, self.precision)) for s in chosen}
 
     def load(self, states: Mapping[str, Array]) -> None:
-        for s in self.program.states:
-            if s.name in states:
-                value = np.array(states[s.name], numpy_dtype(s.dtype, self.precision))
-                if value.shape != s.shape:
-                    raise ShapeError(f"state {s.name!r} has shape {list(s.shape)}; got {list(value.shape)}")
-                with self._lock:
-                    if self._capacity:
-                        self._view(s)[...] = value
-                    else:
-                        self._before[s.name] = value
+        copies = copied_states(self.program, states, self.precision)
+        with self._lock:
+            if not self._capacity:
+                self._before |= copies
+                return
+            for s, value in copies.items():
+                self._view(s)[...] = value
 
     def profile(self) -> Profile:
         """Where the time of the steps went since this was last asked (or the program was compiled for a larger batch).
@@ -173,38 +148,16 @@ class NativeSession(Session):
         with self._lock:
             return self._unit.counters.read(self._block)
 
-    # ── what goes in, checked: the C that reads it checks nothing ─────────────────────────────────────────
+    # ── what goes in: the C that reads it checks nothing, `Work` did ──────────────────────────────────────
 
-    def _rows(self, data: Mapping[str, Array], order: Array) -> tuple[list[Array], Array]:
-        """The data sets, dense and of the right type, and the rows to visit."""
-        arrays = []
-        for x in (x for x in self.program.inputs if x.name in batched_inputs(self.program)):
-            arrays.append(np.ascontiguousarray(data[x.name], self._stored_as(x)))
-            if arrays[-1].shape[1:] != x.shape[1:]:
-                shape = list(arrays[-1].shape[1:])
-                raise ShapeError(f"input {x.name!r} has rows of shape {list(x.shape[1:])}; got {shape}")
-        places = np.ascontiguousarray(order, np.int64)
-        if places.min() < 0 or any(places.max() >= len(a) for a in arrays):
-            raise UsageError(f"order names rows from {places.min()} to {places.max()}; not all of them exist")
-        return arrays, places
+    def _dense(self, x: Tensor, value: Array) -> Array:
+        return np.asarray(value, self._stored_as(x), order="C")
 
-    def _settings(
-        self, settings: Mapping[str, Array], per_step: Mapping[str, Array], steps: int
-    ) -> tuple[list[Array], list[int]]:
+    def _settings(self, work: Work) -> tuple[list[Array], list[int]]:
         """The inputs that are not rows, and for each how many bytes further its value for the next step lies."""
-        others = [x for x in self.program.inputs if x.name not in batched_inputs(self.program)]
-        values, strides = [], []
-        for x in others:
-            is_changing = x.name in per_step
-            value = np.asarray((per_step if is_changing else settings)[x.name], self._stored_as(x), order="C")
-            shape = value.shape[1:] if is_changing else value.shape
-            if BATCH not in x.shape and shape != x.shape:
-                raise ShapeError(f"input {x.name!r} has shape {list(x.shape)}; got {list(shape)}")
-            if is_changing and len(value) < steps:
-                raise UsageError(f"input {x.name!r} has {len(value)} values for {steps} steps")
-            values.append(value)
-            strides.append(value.strides[0] if is_changing else 0)
-        return values, strides
+        others, given = [x for x in self.program.inputs if not has_rows(x)], {**work.settings, **work.per_step}
+        values = [self._dense(x, given[x.name]) for x in others]
+        return values, [v.strides[0] if x.name in work.per_step else 0 for x, v in zip(others, values, strict=True)]
 
     def _room_for(self, t: Tensor, rows: int, batch: int) -> Array:
         """An array for an output: of all rows, or of the last step."""

@@ -6,7 +6,7 @@ import threading
 import warnings
 from collections.abc import Iterable, Mapping
 
-from talweg.engines.base import Session
+from talweg.engines.base import Session, Work
 from talweg.engines.native.build import CompileError
 from talweg.engines.native.engine import Native, NativeSession
 from talweg.engines.reference import Reference
@@ -35,20 +35,13 @@ class EitherSession(Session):
     def program(self) -> Program:  # type: ignore[override]
         return self._session.program
 
-    def run(
-        self,
-        data: Mapping[str, Array],
-        order: Array,
-        batch_size: int,
-        settings: Mapping[str, Array] | None = None,
-        per_step: Mapping[str, Array] | None = None,
-    ) -> dict[str, Array]:
+    def do(self, work: Work) -> dict[str, Array]:
         session = self._session
         try:
-            return session.run(data, order, batch_size, settings, per_step)
+            return session.do(work)
         except UNFIT as error:  # before the first step
             self._give_up(session, error)
-        return self._session.run(data, order, batch_size, settings, per_step)
+        return self._session.do(work)
 
     def prepare(self, batch_size: int, wait: bool = False) -> bool:
         session = self._session

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from talweg.engines.base import has_rows
 from talweg.engines.native import contraction
 from talweg.engines.native.division import followed
 from talweg.engines.native.schedule import Kernel, Schedule, schedule
@@ -51,7 +52,3 @@ class Body:
         if kernel.is_random or BATCH in node.shape[1:]:
             return False
         return all(axis == 0 if has_rows(node) else False for x, axis in reads.items() if BATCH in x.shape)
-
-
-def has_rows(t: Tensor) -> bool:
-    return bool(t.shape) and t.shape[0] is BATCH

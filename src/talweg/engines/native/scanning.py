@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from talweg.engines.base import has_rows
 from talweg.engines.native.division import ALONE, Division
 from talweg.engines.native.layout import C_TYPE, Layout
-from talweg.engines.native.looping import Body, has_rows
+from talweg.engines.native.looping import Body
 from talweg.engines.native.loops import INDEPENDENT, axes_and_index, bound
 from talweg.engines.native.memory import Detour, Memory
 from talweg.engines.native.phases import Choice, Thing

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from talweg.engines.base import has_rows
 from talweg.engines.native import contraction, loops, tiles
 from talweg.engines.native.division import ALONE, EVERYONE, Division, followed, summed
 from talweg.engines.native.layout import SLACK, Layout
@@ -98,11 +99,6 @@ def tasks(s: Schedule, capacity: int, threads: int, lanes: int) -> list[Task]:
         choice = _divided(_rows(0), {t: 0}) if has_rows(t) else Choice(ALONE, {t: None})
         out.append(HandOut(f"hand out {name}", (), [choice], number=i))
     return out
-
-
-def has_rows(x: Tensor) -> bool:
-    """Whether an input or output is rows of a data set."""
-    return bool(x.shape) and x.shape[0] is BATCH
 
 
 def _can_stay(x: Tensor, s: Schedule, plans: dict[Tensor, contraction.Plan], lanes: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from talweg.engines.base import has_rows
 from talweg.engines.native import loops, products, profile, runtime, tiles, transfer, vectormath, windows
 from talweg.engines.native.body import Body
 from talweg.engines.native.layout import C_TYPE, Layout
@@ -12,7 +13,7 @@ from talweg.engines.native.memory import Detour, Memory, Run, Table, plan_memory
 from talweg.engines.native.phases import Task, Thing, phases
 from talweg.engines.native.scanning import Inside, scan_function
 from talweg.engines.native.schedule import Schedule, schedule
-from talweg.engines.native.tasks import SMALL, Bring, Combine, Compute, HandOut, Rearrange, Store, has_rows, tasks
+from talweg.engines.native.tasks import SMALL, Bring, Combine, Compute, HandOut, Rearrange, Store, tasks
 from talweg.graph import Program, Tensor, input_tensor
 from talweg.graph.ops.contraction import free_axes
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from talweg.errors import UsageError
-from talweg.export.keras import archive, legacy, reading, weights, writing
+from talweg.export.keras import archive, legacy, memory, reading, weights, writing
 from talweg.train import saved
 from talweg.train.document import parse_json
 
@@ -23,19 +23,23 @@ IN_ZIP = "model.weights.h5"
 def save(model: Any, path: Path, include_optimizer: bool = True) -> None:
     """Writes a whole model as Keras 3 does: a zip file of its description, as JSON, and its weights, as HDF5.
 
-    The optimizer's settings go along, its memory does not: Keras begins with a fresh one, and says so. Raises
-    `UsageError` naming the layer, or the part of what was compiled, that Keras does not have; `MissingExtraError`
-    without h5py.
+    The optimizer goes along with what it remembers, so that Keras goes on where Talweg ended. Raises `UsageError`
+    naming the layer, or the part of what was compiled, that Keras does not have; `MissingExtraError` without h5py.
     """
     description = writing.description(model, include_optimizer)
-    archive.write(path, {"config.json": description, "metadata.json": writing.METADATA}, IN_ZIP, weights.written(model))
+    arrays = weights.written(model)
+    if include_optimizer and model.compiled:
+        arrays |= memory.written(model)
+    archive.write(path, {"config.json": description, "metadata.json": writing.METADATA}, IN_ZIP, arrays)
 
 
 def load(path: Path, *, compile: bool = True, engine: Any = "auto") -> Any:
     """The model of a file: a ``.keras`` file, or a whole model as HDF5, which Keras wrote before version 3.
 
-    It is compiled as the file says, with a fresh optimizer, unless compile=False. Raises `UsageError` naming a layer or
-    an option that Talweg does not have, `CorruptFileError` for files that are damaged or do not fit together.
+    It is compiled as the file says, unless compile=False. The optimizer has the memory that a ``.keras`` file holds;
+    from other files it is a fresh one, as it is where the file has another number of arrays than it keeps. Raises
+    `UsageError` naming a layer or an option that Talweg does not have, `CorruptFileError` for files that are damaged or
+    do not fit together.
     """
     if path.suffix == ".keras":
         with archive.opened(path, IN_ZIP) as (texts, file):
@@ -59,7 +63,10 @@ def _revived(
             if told is not None:
                 model.compile(**told, engine=engine, precision=document["precision"])
     found = form.found(model, file, document["architecture"])
+    states = memory.found(model, file, document["architecture"]) if model.compiled and form is weights else {}
     saved.settle(model, {name: found[v] for name, v in model.named_variables.items()})
+    if states:
+        model.optimizer_states = states
     return model
 
 

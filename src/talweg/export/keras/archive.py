@@ -11,6 +11,7 @@ import io
 import json
 import math
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from talweg.graph import Array
 
 FORM, HDF5 = "a .keras file", "an HDF5 file"
 MOST_MEMBERS, MOST_TEXT = 4096, 64 * 2**20
+MOST_PACKED = 100  # times: of what is larger than a text. Keras does not pack numbers, nor would they become so small
 LIFTED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the time of all members, so that equal models make equal files
 
@@ -74,15 +76,17 @@ def _as_hdf5(arrays: Tree) -> bytes:
 @contextmanager
 def opened(path: Path, member: str) -> Iterator[tuple[dict[str, str], File]]:
     """The texts of a zip file, and the HDF5 file in it. Raises `CorruptFileError`."""
-    existing_file(path, FORM)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if len(archive.infolist()) > MOST_MEMBERS:
-                raise corrupt(path, f"{FORM} of a few members", f"it has {len(archive.infolist()):,}")
-            texts = {"config.json": _member(path, archive, "config.json", MOST_TEXT).decode()}
-            data = _member(path, archive, member, MAX_BYTES)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, UnicodeDecodeError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
-        raise corrupt(path, FORM, f"it cannot be read as one ({error})") from error
+    with existing_file(path, FORM).open("rb") as stream:
+        try:
+            with zipfile.ZipFile(stream) as archive:
+                if len(archive.infolist()) > MOST_MEMBERS:
+                    raise corrupt(path, f"{FORM} of a few members", f"it has {len(archive.infolist()):,}")
+                texts = {"config.json": _member(path, archive, "config.json", MOST_TEXT).decode()}
+                data = _member(path, archive, member, MAX_BYTES)
+        except TalwegError:
+            raise
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, ValueError) as error:
+            raise corrupt(path, FORM, f"it cannot be read as one ({error})") from error
     with _opened(path, io.BytesIO(data), len(data)) as file:
         yield texts, file
 
@@ -92,7 +96,8 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str, most: int) -> bytes
     if name not in archive.namelist():
         raise corrupt(path, f"{FORM} with a {name}", f"it holds {', '.join(archive.namelist()[:8]) or 'nothing'}")
     info = archive.getinfo(name)
-    can_hold = min(most, info.compress_size * DEFLATE_RATIO, path.stat().st_size * DEFLATE_RATIO)
+    packed = min(info.compress_size, path.stat().st_size)
+    can_hold = min(most, packed * DEFLATE_RATIO, max(packed * MOST_PACKED, MOST_TEXT))
     if info.compress_type not in LIFTED or info.flag_bits & 1 or info.file_size > can_hold:
         came = f"it claims {info.file_size:,} bytes, packed to {info.compress_size:,} by method {info.compress_type}"
         raise corrupt(path, f"a {name} of at most {can_hold:,} bytes, not encrypted", came)
@@ -149,17 +154,16 @@ class File:
         data = self._at(place)
         return tuple(data.shape) if isinstance(data, _h5py().Dataset) else None
 
-    def read(self, place: str, shapes: Sequence[tuple[int, ...]]) -> Array:
-        """The numbers of a data set, which must have one of `shapes` and lie in this file."""
+    def read(self, place: str, shapes: Sequence[tuple[int, ...]], kinds: str = "f") -> Array:
+        """The numbers of a data set, which must have one of `shapes` and lie in this file; `kinds`: NumPy's."""
         data = self._at(place)
         if not isinstance(data, _h5py().Dataset):
             raise corrupt(self.path, f"the data set {place}", "it is not there")
         if tuple(data.shape) not in shapes:
             raise corrupt(self.path, f"{place} of shape {list(shapes[0])}", f"it has {list(data.shape)}")
-        if data.is_virtual or data.external or data.dtype.kind != "f" or data.dtype.itemsize > 8:
-            raise corrupt(
-                self.path, f"floating-point numbers as {place}", f"it is {data.dtype}, or lies in another file"
-            )
+        if data.is_virtual or data.external or data.dtype.kind not in kinds or data.dtype.itemsize > 8:
+            wanted = "floating-point" if kinds == "f" else "whole"
+            raise corrupt(self.path, f"{wanted} numbers as {place}", f"it is {data.dtype}, or lies in another file")
         self._taken += math.prod(data.shape) * data.dtype.itemsize
         is_packed = data.id.get_create_plist().get_nfilters() > 0
         if self._taken > min(MAX_BYTES, self.size * (DEFLATE_RATIO if is_packed else 1)):

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from talweg.data.files import corrupt
+from talweg.data.files import corrupt, short
 from talweg.errors import CorruptFileError, DataError, TalwegError, UnknownNameError, UsageError
 from talweg.export.keras.vocabulary import IGNORED, KINDS, OPERATIONS, PRECISIONS, RENAMED, SAYS_NOTHING
 from talweg.nn.layers import InputLayer
-from talweg.nn.layers.symbolic import flat, mapped
+from talweg.nn.layers.symbolic import flat, mapped, single
 from talweg.nn.seeds import next_seed
 from talweg.registry import Described
 
@@ -37,7 +37,7 @@ def said_of(path: Path, hint: str = "") -> Iterator[None]:
     except CorruptFileError:
         raise
     except TalwegError as error:
-        error.args = (f"{path}: {error}{hint}",)
+        error.args = (f"{path}: {short(str(error))}{hint}",)
         raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
         raise corrupt(path, "a description of a model", f"it lacks or garbles something ({error!r})") from error
@@ -219,8 +219,7 @@ class _Reader:
                 return [structure[0], structure[1] - (structure[0] in counted), structure[2]]
             if isinstance(structure, Mapping):
                 return {key: ends(each) for key, each in structure.items()}
-            each = [ends(one) for one in structure]
-            return each[0] if len(each) == 1 else each  # so does Keras
+            return single([ends(one) for one in structure])  # so does Keras
 
         def fed(structure: Any) -> Any:
             return mapped(lambda p: [p.layer, p.node - (is_old and p.layer in counted), p.index], structure)

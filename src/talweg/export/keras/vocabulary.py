@@ -77,6 +77,7 @@ SAYS_NOTHING: dict[str, tuple[Any, ...]] = {
     "value_range": ([0, 255],),  # of layers that look at no values
     "zero_output_for_mask": (True,),  # there are no masks
     "decay": (0.0,),
+    "relative_step": (True,),  # of Adafactor
 }
 """Options that Talweg has not, with the values at which they say nothing. Anywhere, None and False do so."""
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from talweg.data.files import corrupt
-from talweg.errors import UsageError
+from talweg.errors import ShapeError, UsageError
 from talweg.export.keras.archive import File
 from talweg.graph import Array
 from talweg.nn.layers import GRU, LSTM, Bidirectional, Layer, Normalization, SimpleRNN, TimeDistributed, Variable
@@ -36,8 +36,9 @@ def blocks(model: Any, architecture: Architecture | None) -> list[tuple[Any, Arc
     if architecture is None:
         return [(block, None) for block in model.layers]
     described = {str(each.get("name", each.get("shared"))).rpartition("/")[2]: each for each in architecture["layers"]}
-    order = list(described)
-    return [(block, described[block.title]) for block in sorted(model.layers, key=lambda b: order.index(b.title))]
+    order = {title: i for i, title in enumerate(described)}
+    ours = sorted(model.layers, key=lambda block: order.get(block.title, -1))  # an Input of our own is not there
+    return [(block, described.get(block.title)) for block in ours]
 
 
 def places(model: Any, architecture: Architecture | None = None, at: str = "") -> Iterator[tuple[Any, str]]:
@@ -136,4 +137,10 @@ def shapes_of(layer: Layer, v: Variable) -> Sequence[tuple[int, ...]]:
 
 def given(layer: Normalization, v: Variable) -> Array:
     """Mean or variance as the description has it, for then the file does not."""
-    return np.broadcast_to(np.asarray(getattr(layer, v.declared.name), np.float64), v.shape)
+    value = np.asarray(getattr(layer, v.declared.name), np.float64)
+    try:
+        return np.broadcast_to(value, v.shape)
+    except ValueError:
+        raise ShapeError(
+            f"layer {layer.name!r}: {v.name} of shape {list(value.shape)} does not fit {list(v.shape)}"
+        ) from None

@@ -11,7 +11,7 @@ from talweg.export.keras.vocabulary import KINDS, ONLY_HERE, OWN_OPTIONS
 from talweg.export.keras.weights import class_name
 from talweg.nn.activations import ActivationFunction
 from talweg.nn.layers import InputLayer, Layer, Normalization
-from talweg.nn.layers.symbolic import flat, mapped
+from talweg.nn.layers.symbolic import flat, mapped, single
 from talweg.registry import Described, encode
 from talweg.train.saved import describe
 
@@ -143,9 +143,12 @@ class _Writer:
         try:
             return {
                 "optimizer": self.thing(model.optimizer, "the optimizer"),
-                "loss": _one([None if aim.loss is None else self.thing(aim.loss, "the loss") for aim in aims]),
+                "loss": single([None if aim.loss is None else self.thing(aim.loss, "the loss") for aim in aims]),
                 "loss_weights": None if len(aims) == 1 else [1.0 if aim.weight is None else aim.weight for aim in aims],
-                **{kind: _one([[self.metric(m) for m in of_one] for of_one in each]) for kind, each in metrics.items()},
+                **{
+                    kind: single([[self.metric(m) for m in of_one] for of_one in each])
+                    for kind, each in metrics.items()
+                },
                 "run_eagerly": False,
                 "steps_per_execution": 1,
                 "jit_compile": False,
@@ -172,7 +175,3 @@ def _several_times(model: Any) -> dict[Any, int]:
                 waiting.append(block)
             met.append(block)
     return {block: number for number, block in enumerate(dict.fromkeys(met)) if met.count(block) > 1}
-
-
-def _one(found: list[Any]) -> Any:
-    return found[0] if len(found) == 1 else found

@@ -159,7 +159,8 @@ _pad = operation(
 
 def pad(x: Tensor, padding: Sequence[tuple[int, int] | tuple[int, int, int]], value: float = 0.0) -> Tensor:
     """`x` with `value` added before, after and (third number) between the elements of each axis."""
-    return _pad(x, padding=tuple((p[0], p[1], p[2] if len(p) > 2 else 0) for p in padding), value=value)
+    full = tuple((p[0], p[1], p[2] if len(p) > 2 else 0) for p in padding)
+    return _pad(x, padding=full, value=value) if any(map(any, full)) or len(full) != x.rank else x
 
 
 Ranges = tuple[tuple[int, Dim, int], ...]  # for each axis: start, stop, step

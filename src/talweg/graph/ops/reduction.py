@@ -36,6 +36,13 @@ def _back(y: Tensor, like: Tensor, axes: tuple[int, ...]) -> Tensor:
     return broadcast_to(keep_axes(y, like, axes), like.shape)
 
 
+def _sum_meaning(x: Array, axes: tuple[int, ...]) -> Array:
+    """Of floats in float64, and rounded once: NumPy adds rows to rows, and in float32 thousands of them would show."""
+    wide = np.float64 if x.dtype.kind == "f" else x.dtype
+    total: Array = np.sum(x, axis=axes, dtype=wide).astype(x.dtype)
+    return total
+
+
 def _max_gradient(g: Tensor, y: Tensor, x: Tensor, axes: tuple[int, ...]) -> list[Tensor | None]:
     winners = cast(equal(x, _back(y, x, axes)), "float")  # ties share, as in PyTorch's amax and JAX
     return [_back(g / _sum(winners, axes=axes), x, axes) * winners]
@@ -45,7 +52,7 @@ _sum = operation(
     "sum",
     "reduction",
     r"\sum x",
-    meaning=lambda x, axes: np.sum(x, axis=axes, dtype=x.dtype),
+    _sum_meaning,
     shape=lambda x, axes: _without(x, axes),
     dtype=_numbers,
     gradient=lambda g, y, x, axes: [_back(g, x, axes)],

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 from talweg import graph as g
-from talweg.errors import ShapeError, UsageError
+from talweg.errors import UsageError
 from talweg.graph import Tensor
 from talweg.nn import activations, constraints, initializers, regularizers
+from talweg.nn.layers.arguments import axes
 from talweg.nn.layers.base import Context, Layer, Parameter
 from talweg.registry import setting
 
@@ -32,15 +34,15 @@ class ReLU(Layer):
     Raises `UsageError` for a max_value, a negative_slope or a threshold θ below 0.
     """
 
+    ranges: ClassVar[Mapping[str, str]] = {
+        "max_value": "[0, inf)",
+        "negative_slope": "[0, inf)",
+        "threshold": "[0, inf)",
+    }
+
     max_value: float | None = None
     negative_slope: float = 0.0
     threshold: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("max_value", "negative_slope", "threshold"):
-            if (value := getattr(self, name)) is not None and not value >= 0:
-                raise UsageError(f"ReLU: {name} must not be below 0; got {value!r}")
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
         how = {"max_value": self.max_value, "negative_slope": self.negative_slope, "threshold": self.threshold}
@@ -55,12 +57,9 @@ class LeakyReLU(Layer):
     Keras's layer has 0.3 by default, its function of that name 0.2, PyTorch's module 0.01. Maas et al. (2013).
     """
 
-    negative_slope: float = 0.3
+    ranges: ClassVar[Mapping[str, str]] = {"negative_slope": "[0, inf)"}
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.negative_slope >= 0:
-            raise UsageError(f"LeakyReLU: negative_slope must not be below 0; got {self.negative_slope!r}")
+    negative_slope: float = 0.3
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
         y: Tensor = activations.leaky_relu(x, negative_slope=self.negative_slope)
@@ -72,27 +71,17 @@ class PReLU(Layer):
     r"""$y = x$ where $x > 0$, else $\alpha x$ with an α that is learned, one for each number of an example.
 
     shared_axes: axes, counted with the batch's, along which one α serves: (1, 2) for one a channel of a picture.
-    Raises `UsageError` for an axis 0, `ShapeError` where the examples lack one. He et al., "Delving deep" (2015).
+    Raises `ShapeError` where the examples lack one. He et al., "Delving deep" (2015).
     """
 
     alpha_initializer: Any = setting(initializers.get, "Zeros")
     alpha_regularizer: Any = setting(regularizers.get, None)
     alpha_constraint: Any = setting(constraints.get, None)
-    shared_axes: Any = setting(lambda v: None if v is None else [v] if isinstance(v, int) else list(v), None)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if 0 in (self.shared_axes or ()):
-            raise UsageError("PReLU: shared_axes are axes of an example, from 1 on; got 0, the batch axis")
+    shared_axes: Any = setting(partial(axes, name="shared_axes", optional=True), None)
 
     def parameters(self, input_shape: tuple[int, ...]) -> Iterable[Parameter]:
-        rank, shared = len(input_shape) + 1, self.shared_axes or ()
-        if not all(-rank < a < rank for a in shared):
-            raise ShapeError(f"layer {self.name!r}: shared_axes {list(shared)} are no axes of {list(input_shape)}")
-        apart = {a % rank for a in shared}
-        shape = tuple(1 if a in apart else d for a, d in enumerate(input_shape, 1))
-        regularizer, constraint = self.alpha_regularizer, self.alpha_constraint
-        yield Parameter("alpha", shape, self.alpha_initializer, regularizer, constraint=constraint)
+        shared = () if self.shared_axes is None else self.counted(self.shared_axes, len(input_shape) + 1)
+        yield self.weight("alpha", tuple(1 if a in shared else d for a, d in enumerate(input_shape, 1)))
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
         return g.where(x <= 0, p.alpha * x, x)
@@ -139,13 +128,11 @@ class ELU(Layer):
 class Softmax(Layer):
     r"""$y_c = e^{x_c} / \sum_k e^{x_k}$ along `axis`, one or several, counted with the batch's."""
 
-    axis: Any = setting(lambda v: v if isinstance(v, int) else tuple(v), -1)
+    axis: Any = setting(axes, -1)
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
-        axes = (self.axis,) if isinstance(self.axis, int) else self.axis
-        if not all(-x.rank < a < x.rank and a for a in axes):
-            raise ShapeError(f"layer {self.name!r}: axis {self.axis} is no axis of examples {list(x.shape[1:])}")
-        if axes in ((-1,), (x.rank - 1,)):  # as the function of that name, which losses see through
+        axes = self.counted(self.axis, x.rank)
+        if axes == (x.rank - 1,):  # as the function of that name, which losses see through
             y: Tensor = activations.softmax(x)
             return y
         e = g.exp(x - g.stop_gradient(g.max(x, axes, keepdims=True)))

@@ -13,9 +13,10 @@ from typing import Any
 from talweg import graph as g
 from talweg.errors import UsageError
 from talweg.graph import BATCH, Tensor
+from talweg.nn.layers.arguments import data_format, is_number
 from talweg.nn.layers.base import Context, Layer
 from talweg.nn.layers.sampling import PIXELS, sample
-from talweg.nn.layers.windows import data_format, spread
+from talweg.nn.layers.windows import spread
 from talweg.registry import setting
 
 FILL_MODES = ("reflect", "wrap", "constant", "nearest")
@@ -28,7 +29,7 @@ def _interval(
     if value is None and optional:
         return None
     pair = value if isinstance(value, (list, tuple)) else [value, value]
-    if len(pair) != 2 or not all(isinstance(v, (int, float)) and least <= v <= most for v in pair):
+    if len(pair) != 2 or not all(is_number(v) and least <= v <= most for v in pair):
         raise UsageError(f"{name} must be a number, or two, from {least:g} to {most:g}; got {value!r}")
     if not mirrored:
         return tuple(pair)
@@ -201,7 +202,8 @@ class RandomFlip(_Augmentation):
 
 def _range(value: Any) -> Any:
     """(lowest, highest) of a pixel's values."""
-    if not isinstance(value, (list, tuple)) or len(value) != 2 or not value[0] != value[1]:
+    is_pair = isinstance(value, (list, tuple)) and len(value) == 2 and all(map(is_number, value))
+    if not is_pair or value[0] == value[1]:
         raise UsageError(f"value_range must be the lowest and the highest value of a pixel, two numbers; got {value!r}")
     return tuple(sorted(value))
 

@@ -5,7 +5,7 @@ Once a model is built, each declared parameter is a `Variable`, a named cell tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -17,6 +17,7 @@ from talweg.errors import GraphError, ShapeError, UsageError
 from talweg.graph import Array, Shape, Tensor
 from talweg.graph.random import RandomStream, key_of
 from talweg.nn.layers import symbolic
+from talweg.nn.layers.arguments import is_whole
 from talweg.nn.layers.symbolic import Call, Structure
 from talweg.nn.layers.variable import Parameter, Variable, set_weights
 from talweg.registry import Described, Registry, setting, snake_case
@@ -68,6 +69,11 @@ class Context:
         """Lets `state` become `value` after this step."""
         self.updates[state] = value
 
+    def penalize(self, y: Tensor, regularizer: Callable[[Tensor], Tensor] | None) -> None:
+        """Adds what `regularizer`, where there is one, says of y to the loss: of one example, as in Keras."""
+        if regularizer is not None:
+            self.losses.append(regularizer(y) / g.batch_size())
+
     def _chance(self, seed: int | None) -> tuple[Tensor, Tensor]:
         if self.seed is None or self.step is None:
             raise UsageError(f"layer {self.layer!r} asked for random numbers outside training")
@@ -89,6 +95,7 @@ class Layer(Described):
     assignable: ClassVar[frozenset[str]] = frozenset({"trainable"})
     takes_several: ClassVar[bool] = False  # whether `call` may be given a list of tensors
     dtypes: ClassVar[tuple[str | None, ...]] = (None, "float32", "float64")
+    has_input_dim: ClassVar[bool] = False  # whether `input_dim` is an argument of its own
     # What happens to a layer is no part of its description, so these are no fields; each layer has its own.
     calls: ClassVar[list[Call]]  # its uses, in the order in which they were made
     was_named: ClassVar[bool]  # by a model, not by the user
@@ -106,7 +113,7 @@ class Layer(Described):
             LAYERS.register(cls.__name__, cls, snake_case(cls.__name__))
 
     def __post_init__(self) -> None:
-        if self.input_dim is not None and self.input_shape is None:
+        if self.input_dim is not None and self.input_shape is None and not self.has_input_dim:
             self.input_shape, self.input_dim = (self.input_dim,), None
         if self.dtype not in self.dtypes:
             raise UsageError(
@@ -114,6 +121,7 @@ class Layer(Described):
                 f"or float32; got dtype={self.dtype!r}"
             )
         super().__post_init__()
+        self.demand_numbers()
         object.__setattr__(self, "_variables", {})
         object.__setattr__(self, "calls", [])
         object.__setattr__(self, "was_named", self.name is None)
@@ -123,6 +131,24 @@ class Layer(Described):
     def parameters(self, input_shape: Any) -> Iterable[Parameter]:
         """What the layer learns, given the shape of one example; a list of shapes where it takes several inputs."""
         return ()
+
+    def weight(self, name: str, shape: tuple[int, ...], of: str = "", trainable: bool = True) -> Parameter:
+        """A `Parameter` with what the layer's fields say of it: ``kernel_initializer``, ``kernel_regularizer`` and
+        ``kernel_constraint`` of the kernel. of: its name in those fields, where it is another.
+        """
+        initializer, regularizer, constraint = (
+            getattr(self, f"{of or name}_{what}", None) for what in ("initializer", "regularizer", "constraint")
+        )
+        return Parameter(name, shape, initializer, regularizer, trainable, constraint)
+
+    def counted(self, axis: int | Sequence[int], rank: int) -> tuple[int, ...]:
+        """`axis`, one or several, counted from the front; raises `ShapeError` unless there are such in a batch."""
+        listed = (axis,) if isinstance(axis, int) else tuple(axis)
+        if not all(-rank < a < rank for a in listed):
+            raise ShapeError(
+                f"layer {self.name!r}: axis {axis} is no axis of examples with {rank - 1} (the batch axis is 0)"
+            )
+        return tuple(sorted({a % rank for a in listed}))
 
     def call(self, x: Any, p: Any, context: Context) -> Any:
         """The formula. x: (batch, *input_shape). p: the parameters as tensors, by name."""
@@ -264,6 +290,6 @@ class Layer(Described):
 def as_shape(shape: Any) -> tuple[int, ...]:
     """`shape` as a tuple of whole numbers above 0: ``784``, ``[28, 28]`` and ``(28, 28)`` will do."""
     dims = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-    if any(not isinstance(d, (int, np.integer)) or isinstance(d, bool) or d < 1 for d in dims):
+    if not all(map(is_whole, dims)):
         raise ShapeError(f"a shape must be whole numbers above 0, without the batch axis; got {shape!r}")
     return tuple(int(d) for d in dims)

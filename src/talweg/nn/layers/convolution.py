@@ -2,48 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from talweg import graph as g
 from talweg.errors import ShapeError, UsageError
 from talweg.graph import Tensor
 from talweg.graph.ops.window import Pair
 from talweg.nn import activations, constraints, initializers, regularizers
+from talweg.nn.layers.arguments import data_format, one, padding, two
 from talweg.nn.layers.base import Context, Parameter
-from talweg.nn.layers.windows import _Windowed, data_format, one, padding, spread, two
+from talweg.nn.layers.dense import _Activated
+from talweg.nn.layers.windows import _Windowed, spread
 from talweg.registry import setting
 
 
-class _Convolution(_Windowed):
+class _Convolution(_Windowed, _Activated):
     """The base of convolutions: sums over windows, then a bias and an activation. The fields are each one's own."""
 
+    ranges: ClassVar[Mapping[str, str]] = {
+        "filters": "{1, 2, ...}",
+        "groups": "{1, 2, ...}",
+        "depth_multiplier": "{1, 2, ...}",
+    }
+
     padding: str
-    activation: Any
-    use_bias: bool
-    bias_initializer: Any
-    bias_regularizer: Any
-    bias_constraint: Any
-    activity_regularizer: Any
-
-    def bias(self, outputs: int) -> Iterable[Parameter]:
-        """The parameter `bias`, unless `use_bias` is False."""
-        if self.use_bias:
-            shape = (outputs,)
-            yield Parameter(
-                "bias", shape, self.bias_initializer, self.bias_regularizer, constraint=self.bias_constraint
-            )
-
-    def activated(self, sums: Tensor, p: Any, context: Context) -> Tensor:
-        """$f(z + b)$ with the axes of the layer."""
-        z = self.flat(sums)
-        z = context.name(z + p.bias if self.use_bias else z, "preactivation")
-        y: Tensor = self.activation(z)
-        if self.activity_regularizer is not None:
-            context.losses.append(self.activity_regularizer(y) / g.batch_size())  # of one example, as in Keras
-        return y
 
 
 # ── every filter sees every channel, or those of its group ────────────────────────────────────────────────
@@ -70,7 +55,6 @@ class _Conv(_Convolution):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.demand_whole("filters", "groups")
         if self.filters % self.groups:
             raise UsageError(
                 f"{type(self).__name__}: groups must divide filters; got {self.filters} filters, {self.groups} groups"
@@ -83,9 +67,7 @@ class _Conv(_Convolution):
                 f"layer {self.name!r}: groups must divide the channels; got {channels} channels, {self.groups} groups"
             )
         shape = (*self.kernel_size, channels // self.groups, self.filters)
-        yield Parameter(
-            "kernel", shape, self.kernel_initializer, self.kernel_regularizer, constraint=self.kernel_constraint
-        )
+        yield self.weight("kernel", shape)
         yield from self.bias(self.filters)
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
@@ -94,7 +76,8 @@ class _Conv(_Convolution):
         edges: Any = self.padding
         if edges == "causal":  # a window ends at the step for which it is summed
             edges = ((0, 0), ((self.kernel_size[0] - 1) * self.dilation_rate[0], 0))
-        return self.activated(g.conv2d(self.picture(x), kernel, strides, edges, dilation, self.groups), p, context)
+        sums = g.conv2d(self.picture(x), kernel, strides, edges, dilation, self.groups)
+        return self.activated(self.flat(sums), p, context)
 
 
 @dataclass(eq=False, repr=False)
@@ -168,16 +151,16 @@ class _ConvTranspose(_Convolution):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.demand_whole("filters")
         for step, apart in zip(self.strides, self.dilation_rate, strict=True):
             if step > 1 and apart > 1:
                 raise UsageError(f"{type(self).__name__}: strides or dilation_rate must be 1; got {step} and {apart}")
+        more, strides = self.output_padding, self.strides
+        if more is not None and any(a >= b for a, b in zip(more, strides, strict=True)):
+            raise UsageError(f"{type(self).__name__}: output_padding must be below strides; got {more} and {strides}")
 
     def parameters(self, input_shape: tuple[int, ...]) -> Iterable[Parameter]:
         shape = (*self.kernel_size, self.filters, spread(input_shape, self, self.axes)[-1])
-        yield Parameter(
-            "kernel", shape, self.kernel_initializer, self.kernel_regularizer, constraint=self.kernel_constraint
-        )
+        yield self.weight("kernel", shape)
         yield from self.bias(self.filters)
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
@@ -186,7 +169,8 @@ class _ConvTranspose(_Convolution):
         windows = zip(self.kernel_size, self.strides, self.dilation_rate, added, strict=True)
         cropping = [*[(0, 0)] * (2 - self.axes), *(self._cropping(*window) for window in windows)]
         strides, dilation = self.two(self.strides), self.two(self.dilation_rate)
-        return self.activated(g.conv2d_transpose(self.picture(x), kernel, strides, cropping, dilation), p, context)
+        sums = g.conv2d_transpose(self.picture(x), kernel, strides, cropping, dilation)
+        return self.activated(self.flat(sums), p, context)
 
     def _cropping(self, size: int, stride: int, dilation: int, output_padding: int | None) -> Pair:
         """What is cut off along an axis of (n - 1) · stride + reach numbers, at its ends, as Keras does."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from talweg import graph as g
 from talweg.errors import UsageError
 from talweg.graph import Tensor
 from talweg.nn import initializers
+from talweg.nn.layers.arguments import axes, numbers
 from talweg.nn.layers.base import Context, Layer, Parameter
+from talweg.registry import setting
 
 
 @dataclass(eq=False, repr=False)
@@ -27,8 +30,8 @@ class Identity(Layer):
 class Rescaling(Layer):
     r"""$y = \text{scale} \cdot x + \text{offset}$; ``Rescaling(1/255)`` brings pixels into 0..1."""
 
-    scale: Any
-    offset: Any = 0.0
+    scale: Any = setting(partial(numbers, name="scale"))
+    offset: Any = setting(partial(numbers, name="offset"), 0.0)
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
         return x * g.constant(np.asarray(self.scale, float)) + g.constant(np.asarray(self.offset, float))
@@ -39,17 +42,21 @@ class Normalization(Layer):
     r"""$y = (x - \mu) / \max(\sigma, 10^{-7})$ with the mean and deviation of the training part along `axis`.
 
     Give `mean` and `variance`, or call ``adapt(x_train)`` before training. axis: the axes that keep statistics of their
-    own (by default the last), None for one mean of everything; 0 is the batch axis, as in Keras.
+    own (by default the last), counted with the batch's as in Keras; None for one mean of everything.
     """
 
-    axis: Any = -1
-    mean: Any = None
-    variance: Any = None
+    axis: Any = setting(lambda a: None if a in (None, [], ()) else axes(a), -1)  # in Keras's files None is []
+    mean: Any = setting(partial(numbers, name="mean", optional=True), None)
+    variance: Any = setting(partial(numbers, name="variance", optional=True), None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.variance is not None and np.min(self.variance) < 0:
+            raise UsageError(f"Normalization: variance must not be below 0; got {self.variance!r}")
 
     def _kept(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        listed = () if self.axis is None else (self.axis,) if isinstance(self.axis, int) else tuple(self.axis)
-        rank = len(shape) + 1
-        return tuple(1 if not any(a % rank == i + 1 for a in listed) else d for i, d in enumerate(shape))
+        kept = () if self.axis is None else self.counted(self.axis, len(shape) + 1)
+        return tuple(d if a in kept else 1 for a, d in enumerate(shape, 1))
 
     def parameters(self, input_shape: tuple[int, ...]) -> Iterable[Parameter]:
         shape = self._kept(input_shape)

@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from talweg import graph as g
-from talweg.errors import ShapeError, UsageError
+from talweg.errors import ShapeError
 from talweg.graph import Tensor
 from talweg.nn import activations, constraints, initializers, regularizers
 from talweg.nn.layers.base import Context, Layer, Parameter
 from talweg.registry import setting
 
 
+class _Activated(Layer):
+    """The base of layers that end with a bias and an activation. The fields are each one's own."""
+
+    activation: Any
+    use_bias: bool
+    activity_regularizer: Any
+
+    def bias(self, outputs: int) -> Iterable[Parameter]:
+        """The parameter `bias`, unless `use_bias` is False."""
+        if self.use_bias:
+            yield self.weight("bias", (outputs,))
+
+    def activated(self, sums: Tensor, p: Any, context: Context) -> Tensor:
+        """$f(z + b)$"""
+        z = context.name(sums + p.bias if self.use_bias else sums, "preactivation")
+        y: Tensor = self.activation(z)
+        context.penalize(y, self.activity_regularizer)
+        return y
+
+
 @dataclass(eq=False, repr=False)
-class Dense(Layer):
+class Dense(_Activated):
     r"""$y = f(x W + b)$: x (batch, ..., inputs), W (inputs, units), b (units,), y (batch, ..., units).
 
     Raises `UsageError` for `units` below 1, `ShapeError` for an input without axes.
     """
+
+    ranges: ClassVar[Mapping[str, str]] = {"units": "{1, 2, ...}"}
 
     units: int
     activation: Any = setting(activations.get, None)
@@ -32,24 +53,11 @@ class Dense(Layer):
     kernel_constraint: Any = setting(constraints.get, None)
     bias_constraint: Any = setting(constraints.get, None)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.units, int) or self.units < 1:
-            raise UsageError(f"Dense: units must be a whole number above 0; got {self.units!r}")
-
     def parameters(self, input_shape: tuple[int, ...]) -> Iterable[Parameter]:
         if not input_shape:
             raise ShapeError(f"layer {self.name!r}: Dense needs examples with at least one axis; got single numbers")
-        shape, bias = (input_shape[-1], self.units), (self.units,)
-        yield Parameter(
-            "kernel", shape, self.kernel_initializer, self.kernel_regularizer, constraint=self.kernel_constraint
-        )
-        if self.use_bias:
-            yield Parameter("bias", bias, self.bias_initializer, self.bias_regularizer, constraint=self.bias_constraint)
+        yield self.weight("kernel", (input_shape[-1], self.units))
+        yield from self.bias(self.units)
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
-        z = context.name(x @ p.kernel + p.bias if self.use_bias else x @ p.kernel, "preactivation")
-        y: Tensor = self.activation(z)
-        if self.activity_regularizer is not None:
-            context.losses.append(self.activity_regularizer(y) / g.batch_size())  # of one example, as in Keras
-        return y
+        return self.activated(x @ p.kernel, p, context)

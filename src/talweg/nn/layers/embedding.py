@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from talweg import graph as g
-from talweg.errors import DataError, UsageError
+from talweg.errors import DataError
 from talweg.graph import Array, Tensor
 from talweg.nn import constraints, initializers, regularizers
 from talweg.nn.layers.base import Context, Layer, Parameter
-from talweg.nn.layers.windows import is_whole
 from talweg.registry import setting
 
 
@@ -33,25 +32,17 @@ class Embedding(Layer):
     (None, 12, 16)
     """
 
+    has_input_dim = True
+    ranges: ClassVar[Mapping[str, str]] = {"input_dim": "{1, 2, ...}", "output_dim": "{1, 2, ...}"}
+
     input_dim: int = field()  # not a Layer's: that is the length of an example
     output_dim: int = field()
     embeddings_initializer: Any = setting(initializers.get, "uniform")
     embeddings_regularizer: Any = setting(regularizers.get, None)
     embeddings_constraint: Any = setting(constraints.get, None)
 
-    def __post_init__(self) -> None:
-        rows, self.input_dim = self.input_dim, None  # type: ignore[assignment]
-        super().__post_init__()
-        object.__setattr__(self, "input_dim", rows)
-        for name in ("input_dim", "output_dim"):
-            if not is_whole(value := getattr(self, name)):
-                raise UsageError(f"Embedding: {name} must be a whole number above 0; got {value!r}")
-
     def parameters(self, input_shape: tuple[int, ...]) -> Iterable[Parameter]:
-        shape, constraint = (self.input_dim, self.output_dim), self.embeddings_constraint
-        yield Parameter(
-            "embeddings", shape, self.embeddings_initializer, self.embeddings_regularizer, constraint=constraint
-        )
+        yield self.weight("embeddings", (self.input_dim, self.output_dim))
 
     def examine(self, x: Array, argument: str) -> None:
         low, high = x.min(), x.max()

@@ -11,8 +11,10 @@ from typing import Any, ClassVar
 from talweg import graph as g
 from talweg.errors import ShapeError, UsageError
 from talweg.graph import Tensor
+from talweg.nn.layers.arguments import axes, axis
 from talweg.nn.layers.base import Context, Layer
 from talweg.nn.layers.symbolic import KerasTensor
+from talweg.registry import setting
 
 
 @dataclass(eq=False, repr=False)
@@ -111,17 +113,11 @@ class Concatenate(_Merging):
     (None, 5)
     """
 
-    axis: int = -1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.axis, int) or self.axis == 0:
-            raise UsageError(f"Concatenate: axis is one axis of an example, from 1 on or below 0; got {self.axis!r}")
+    axis: int = setting(axis, -1)
 
     def merge(self, x: list[Tensor]) -> Tensor:
-        if not -x[0].rank < self.axis < x[0].rank:
-            raise ShapeError(f"layer {self.title!r}: there is no axis {self.axis} in {list(x[0].shape[1:])}")
-        return x[0] if len(x) == 1 else g.concat(x, self.axis)
+        [axis] = self.counted(self.axis, x[0].rank)
+        return x[0] if len(x) == 1 else g.concat(x, axis)
 
 
 @dataclass(eq=False, repr=False)
@@ -135,28 +131,24 @@ class Dot(_Merging):
 
     fewest, most = 2, 2
 
-    axes: Any
+    axes: Any = setting(functools.partial(axes, name="axes"))
     normalize: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        pair = [self.axes, self.axes] if isinstance(self.axes, int) else self.axes
-        if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not all(isinstance(a, int) and a for a in pair):
-            raise UsageError(f"Dot: axes is one axis, or one of each input, none of them 0; got {self.axes!r}")
+        if isinstance(self.axes, tuple) and len(self.axes) != 2:
+            raise UsageError(f"Dot: axes is one axis, or one of each input; got {self.axes!r}")
 
     def merge(self, x: list[Tensor]) -> Tensor:
-        axes = [self.axes] * 2 if isinstance(self.axes, int) else self.axes
-        if any(not -t.rank < axis < t.rank for t, axis in zip(x, axes, strict=True)):
-            shapes = " and ".join(str(list(t.shape[1:])) for t in x)
-            raise ShapeError(f"layer {self.title!r}: there are no axes {list(axes)} in {shapes}")
-        u, v = (_with_last(t, axis % t.rank) for t, axis in zip(x, axes, strict=True))
+        axes = self.axes if isinstance(self.axes, tuple) else (self.axes, self.axes)
+        u, v = (_with_last(t, *self.counted(axis, t.rank)) for t, axis in zip(x, axes, strict=True))
         if u.shape[-1] != v.shape[-1]:
             raise ShapeError(
                 f"layer {self.title!r}: Dot sums over axes of one length; axes {list(axes)} of "
                 f"{list(x[0].shape[1:])} and {list(x[1].shape[1:])} have {u.shape[-1]} and {v.shape[-1]}"
             )
         if self.normalize:
-            u, v = (t / g.sqrt(g.maximum(g.sum(g.square(t), axis=-1, keepdims=True), 1e-12)) for t in (u, v))
+            u, v = (t / g.sqrt(g.maximum(g.sum(g.square(t), axis=-1, keepdims=True), 1e-14)) for t in (u, v))
         batch, *of_u, k = u.shape
         of_v = v.shape[1:-1]
         u = g.reshape(u, (batch, *of_u, *[1] * len(of_v), k))

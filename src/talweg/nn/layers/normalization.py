@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from talweg import graph as g
 from talweg.errors import ShapeError, UsageError
 from talweg.graph import Tensor
 from talweg.nn import constraints, initializers, regularizers
+from talweg.nn.layers.arguments import axes, axis, is_whole
 from talweg.nn.layers.base import Context, Layer, Parameter
-from talweg.nn.layers.windows import is_whole
 from talweg.registry import setting
-
-
-def _axes(axis: Any, rank: int, layer: Layer) -> tuple[int, ...]:
-    """`axis`, one or several, as axis numbers of a batch with `rank` axes; none may be the batch's."""
-    listed = (axis,) if isinstance(axis, int) else tuple(axis)
-    if not all(-rank < a < rank and a for a in listed):
-        raise ShapeError(
-            f"layer {layer.name!r}: axis {axis} is no axis of examples with {rank - 1} (the batch axis is 0)"
-        )
-    return tuple(sorted({a % rank for a in listed}))
 
 
 def _along(statistic: Tensor, axes: Sequence[int], rank: int) -> Tensor:
@@ -31,32 +21,19 @@ def _along(statistic: Tensor, axes: Sequence[int], rank: int) -> Tensor:
     return g.reshape(statistic, [next(lengths) if a in axes else 1 for a in range(rank)])
 
 
-def _one_or_several(axis: Any) -> Any:
-    return axis if isinstance(axis, int) else tuple(axis)
-
-
 class _Affine(Layer):
     """The base: γ and β, learned, each of one `shape`."""
+
+    ranges: ClassVar[Mapping[str, str]] = {"epsilon": "[0, inf)"}
 
     center: bool
     scale: bool
     epsilon: float
-    beta_initializer: Any
-    gamma_initializer: Any
-    beta_regularizer: Any
-    gamma_regularizer: Any
-    beta_constraint: Any
-    gamma_constraint: Any
-
-    def demand_epsilon(self) -> None:
-        if not self.epsilon >= 0:
-            raise UsageError(f"{type(self).__name__}: epsilon must not be below 0; got {self.epsilon!r}")
 
     def gamma_and_beta(self, shape: tuple[int, ...]) -> Iterable[Parameter]:
         for is_there, name in ((self.scale, "gamma"), (self.center, "beta")):
             if is_there:
-                of = {k: getattr(self, f"{name}_{k}") for k in ("initializer", "regularizer", "constraint")}
-                yield Parameter(name, shape, **of)
+                yield self.weight(name, shape)
 
     def affine(self, y: Tensor, p: Any, axes: Sequence[int]) -> Tensor:
         """γ y + β, with γ and β along `axes`."""
@@ -76,7 +53,9 @@ class BatchNormalization(_Affine):
     no axis `axis`. Ioffe and Szegedy, "Batch Normalization" (2015).
     """
 
-    axis: int = -1
+    ranges: ClassVar[Mapping[str, str]] = {"momentum": "[0, 1]", "epsilon": "[0, inf)"}
+
+    axis: int = setting(axis, -1)
     momentum: float = 0.99
     epsilon: float = 1e-3
     center: bool = True
@@ -90,27 +69,15 @@ class BatchNormalization(_Affine):
     beta_constraint: Any = setting(constraints.get, None)
     gamma_constraint: Any = setting(constraints.get, None)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.axis, int) or self.axis == 0:
-            raise UsageError(
-                f"BatchNormalization: axis is one axis of the batch's, from 1 on or below 0; got {self.axis!r}"
-            )
-        if not 0 <= self.momentum <= 1 or not self.epsilon >= 0:
-            raise UsageError(
-                f"BatchNormalization: momentum must be from 0 to 1 and epsilon not below 0; "
-                f"got momentum={self.momentum!r}, epsilon={self.epsilon!r}"
-            )
-
     def parameters(self, input_shape: tuple[int, ...]) -> Iterable[Parameter]:
-        [axis] = _axes(self.axis, len(input_shape) + 1, self)
+        [axis] = self.counted(self.axis, len(input_shape) + 1)
         channels = (input_shape[axis - 1],)
         yield from self.gamma_and_beta(channels)
-        yield Parameter("moving_mean", channels, self.moving_mean_initializer, trainable=False)
-        yield Parameter("moving_variance", channels, self.moving_variance_initializer, trainable=False)
+        yield self.weight("moving_mean", channels, trainable=False)
+        yield self.weight("moving_variance", channels, trainable=False)
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
-        [channels] = _axes(self.axis, x.rank, self)
+        [channels] = self.counted(self.axis, x.rank)
         others = [a for a in range(x.rank) if a != channels]
 
         def wide(statistic: Tensor) -> Tensor:
@@ -146,7 +113,7 @@ class LayerNormalization(_Affine):
     Ba, Kiros and Hinton, "Layer normalization" (2016).
     """
 
-    axis: Any = setting(_one_or_several, -1)
+    axis: Any = setting(axes, -1)
     epsilon: float = 1e-3
     center: bool = True
     scale: bool = True
@@ -157,16 +124,12 @@ class LayerNormalization(_Affine):
     beta_constraint: Any = setting(constraints.get, None)
     gamma_constraint: Any = setting(constraints.get, None)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.demand_epsilon()
-
     def parameters(self, input_shape: tuple[int, ...]) -> Iterable[Parameter]:
-        axes = _axes(self.axis, len(input_shape) + 1, self)
+        axes = self.counted(self.axis, len(input_shape) + 1)
         yield from self.gamma_and_beta(tuple(input_shape[a - 1] for a in axes))
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
-        axes = _axes(self.axis, x.rank, self)
+        axes = self.counted(self.axis, x.rank)
         centered = x - g.mean(x, axes, keepdims=True)
         y = centered / g.sqrt(g.mean(g.square(centered), axes, keepdims=True) + self.epsilon)
         return self.affine(y, p, axes)
@@ -188,7 +151,7 @@ class GroupNormalization(_Affine):
     """
 
     groups: int = 32
-    axis: int = -1
+    axis: int = setting(axis, -1)
     epsilon: float = 1e-3
     center: bool = True
     scale: bool = True
@@ -201,12 +164,11 @@ class GroupNormalization(_Affine):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.demand_epsilon()
         if self.groups != -1 and not is_whole(self.groups):
             raise UsageError(f"GroupNormalization: groups must be a whole number above 0, or -1; got {self.groups!r}")
 
     def parameters(self, input_shape: tuple[int, ...]) -> Iterable[Parameter]:
-        [axis] = _axes(self.axis, len(input_shape) + 1, self)
+        [axis] = self.counted(self.axis, len(input_shape) + 1)
         channels = input_shape[axis - 1]
         if self.groups != -1 and channels % self.groups:
             raise ShapeError(
@@ -215,7 +177,7 @@ class GroupNormalization(_Affine):
         yield from self.gamma_and_beta((channels,))
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
-        [axis] = _axes(self.axis, x.rank, self)
+        [axis] = self.counted(self.axis, x.rank)
         places = [a for a in range(1, x.rank) if a != axis]
 
         def of_groups(numbers: Tensor) -> Tensor:
@@ -240,20 +202,17 @@ class RMSNormalization(Layer):
     Zhang and Sennrich, "Root mean square layer normalization" (2019).
     """
 
-    axis: Any = setting(_one_or_several, -1)
+    ranges: ClassVar[Mapping[str, str]] = {"epsilon": "[0, inf)"}
+
+    axis: Any = setting(axes, -1)
     epsilon: float = 1e-6
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.epsilon >= 0:
-            raise UsageError(f"RMSNormalization: epsilon must not be below 0; got {self.epsilon!r}")
-
     def parameters(self, input_shape: tuple[int, ...]) -> Iterable[Parameter]:
-        axes = _axes(self.axis, len(input_shape) + 1, self)
+        axes = self.counted(self.axis, len(input_shape) + 1)
         yield Parameter("scale", tuple(input_shape[a - 1] for a in axes), "ones")
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
-        axes = _axes(self.axis, x.rank, self)
+        axes = self.counted(self.axis, x.rank)
         size = g.sqrt(g.mean(g.square(x), axes, keepdims=True) + self.epsilon)
         return x / size * _along(p.scale, axes, x.rank)
 
@@ -265,8 +224,8 @@ class UnitNormalization(Layer):
     Raises `ShapeError` where the examples have no axis `axis`.
     """
 
-    axis: Any = setting(_one_or_several, -1)
+    axis: Any = setting(axes, -1)
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
-        axes = _axes(self.axis, x.rank, self)
-        return x / g.sqrt(g.maximum(g.sum(g.square(x), axes, keepdims=True), 1e-12))
+        axes = self.counted(self.axis, x.rank)
+        return x / g.sqrt(g.maximum(g.sum(g.square(x), axes, keepdims=True), 1e-24))

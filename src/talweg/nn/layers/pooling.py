@@ -13,8 +13,9 @@ from talweg import graph as g
 from talweg.errors import ShapeError
 from talweg.graph import Tensor
 from talweg.graph.ops.window import Pair
+from talweg.nn.layers.arguments import data_format, one, padding, two
 from talweg.nn.layers.base import Context
-from talweg.nn.layers.windows import _Windowed, data_format, one, padding, spread, two
+from talweg.nn.layers.windows import _Windowed, spread
 from talweg.registry import setting
 
 

@@ -5,8 +5,8 @@ What does not depend on the step before, x W + b, is one product for all steps; 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +18,6 @@ from talweg.graph.random import RandomStream
 from talweg.nn import activations, constraints, initializers, regularizers
 from talweg.nn.layers.base import Context, Layer, Parameter
 from talweg.nn.layers.regularization import _dropped
-from talweg.nn.layers.windows import is_whole
 from talweg.registry import setting
 
 
@@ -31,38 +30,24 @@ class _Recurrent(Layer):
     takes_several = True
     gates: ClassVar[int] = 1
     states: ClassVar[int] = 1
+    ranges: ClassVar[Mapping[str, str]] = {"units": "{1, 2, ...}", "dropout": "[0, 1)", "recurrent_dropout": "[0, 1)"}
 
     units: int
     activation: Any
     use_bias: bool
-    kernel_initializer: Any
-    recurrent_initializer: Any
-    bias_initializer: Any
-    kernel_regularizer: Any
-    recurrent_regularizer: Any
-    bias_regularizer: Any
     activity_regularizer: Any
-    kernel_constraint: Any
-    recurrent_constraint: Any
-    bias_constraint: Any
     dropout: float
     recurrent_dropout: float
     return_sequences: bool
     return_state: bool
     go_backwards: bool
     stateful: bool
-    unroll: bool
     seed: int | None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        kind = type(self).__name__
-        if not is_whole(self.units):
-            raise UsageError(f"{kind}: units must be a whole number above 0; got {self.units!r}")
-        for name in ("dropout", "recurrent_dropout"):
-            if not isinstance(rate := getattr(self, name), (int, float)) or not 0 <= rate < 1:
-                raise UsageError(f"{kind}: {name} is the part that is dropped, from 0 to less than 1; got {rate!r}")
         if self.stateful:
+            kind = type(self).__name__
             raise UsageError(
                 f"{kind}: a layer keeps no state between batches, whose length is free. Give it the state: "
                 f"y, *states = {kind}(units, return_state=True)(x, initial_state=states)"
@@ -89,23 +74,13 @@ class _Recurrent(Layer):
                 f"sequence; got {', '.join(str(list(s)) for s in shapes[1:])}"
             )
         width = self.units * self.gates
-        for name, rows in (("kernel", shapes[0][-1]), ("recurrent_kernel", self.units)):
-            kind = name.removesuffix("_kernel")
-            yield Parameter(name, (rows, width), **self._of(kind))
+        yield self.weight("kernel", (shapes[0][-1], width))
+        yield self.weight("recurrent_kernel", (self.units, width), of="recurrent")
         if self.use_bias:
-            yield Parameter("bias", self.bias_shape, **(self._of("bias") | {"initializer": self.first_bias}))
+            yield self.bias()
 
-    def _of(self, kind: str) -> dict[str, Any]:
-        return {k: getattr(self, f"{kind}_{k}") for k in ("initializer", "regularizer", "constraint")}
-
-    @property
-    def bias_shape(self) -> tuple[int, ...]:
-        return (self.units * self.gates,)
-
-    @property
-    def first_bias(self) -> Any:
-        """What the bias begins with."""
-        return self.bias_initializer
+    def bias(self) -> Parameter:
+        return self.weight("bias", (self.units * self.gates,))
 
     def input_bias(self, p: Any) -> Tensor | None:
         """What is added to x W."""
@@ -135,8 +110,7 @@ class _Recurrent(Layer):
     def answer(self, h: Tensor, last: list[Tensor], context: Context) -> Any:
         """What the layer was asked to return."""
         y = h if self.return_sequences else last[0]
-        if self.activity_regularizer is not None:
-            context.losses.append(self.activity_regularizer(y) / g.batch_size())  # of one example, as in Keras
+        context.penalize(y, self.activity_regularizer)
         return [y, *last] if self.return_state else y
 
     def call(self, x: Any, p: Any, context: Context) -> Any:
@@ -165,7 +139,8 @@ class SimpleRNN(_Recurrent):
     y: the last h, (batch, units); with `return_sequences` every one, (batch, steps, units); with `return_state` a list,
     y and the last h. go_backwards: from the last step to the first, and y is in that order, as in Keras. Training drops
     the same features of x at every step (`dropout`), and the same of h on its way to U (`recurrent_dropout`; Gal and
-    Ghahramani, 2016). unroll: taken for Keras's sake. Raises `UsageError` for stateful=True.
+    Ghahramani, 2016; Keras's LSTM and GRU draw one for each gate). unroll: taken for Keras's sake. Raises `UsageError`
+    for stateful=True.
 
     Elman, "Finding structure in time" (1990).
 
@@ -239,17 +214,15 @@ class LSTM(_Recurrent):
     unroll: bool = False
     use_cudnn: Any = "auto"
 
-    @property
-    def first_bias(self) -> Any:
-        if not self.unit_forget_bias:
-            return self.bias_initializer
+    def bias(self) -> Parameter:
+        plain = super().bias()
 
         def first(shape: Sequence[int], random: RandomStream) -> Array:
             made = np.array(self.bias_initializer(shape, random))
             made[self.units : 2 * self.units] = 1
             return made
 
-        return first
+        return replace(plain, initializer=first) if self.unit_forget_bias else plain
 
     def step(self, z: Tensor, seen: Tensor, states: Sequence[Tensor], p: Any) -> list[Tensor]:
         i, f, content, o = _parts(z + seen @ p.recurrent_kernel, 4)
@@ -295,9 +268,8 @@ class GRU(_Recurrent):
     reset_after: bool = True
     use_cudnn: Any = "auto"
 
-    @property
-    def bias_shape(self) -> tuple[int, ...]:
-        return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
+    def bias(self) -> Parameter:
+        return self.weight("bias", (2, 3 * self.units)) if self.reset_after else super().bias()
 
     def input_bias(self, p: Any) -> Tensor | None:
         return self._bias(p, 0) if self.use_bias else None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from talweg import graph as g
-from talweg.errors import UsageError
+from talweg.errors import ShapeError, UsageError
 from talweg.graph import Tensor
 from talweg.nn import regularizers
+from talweg.nn.layers.arguments import data_format, is_whole
 from talweg.nn.layers.base import Context, Layer
-from talweg.nn.layers.windows import data_format, spread
+from talweg.nn.layers.windows import spread
 from talweg.registry import setting
 
 
@@ -19,14 +21,28 @@ from talweg.registry import setting
 class _Dropping(Layer):
     """The base of what is done with probability `rate`, and in training only."""
 
+    ranges: ClassVar[Mapping[str, str]] = {"rate": "[0, 1)"}
+
     rate: float
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.rate, (int, float)) or not 0 <= self.rate < 1:
-            raise UsageError(
-                f"{type(self).__name__}: rate is the part that is dropped, from 0 to less than 1; got {self.rate!r}"
-            )
+
+def _noise_shape(value: Any) -> Any:
+    """None, or a whole number or None for each axis."""
+    if value is None:
+        return None
+    if not isinstance(value, (list, tuple)) or not all(d is None or is_whole(d) for d in value):
+        raise UsageError(f"noise_shape must have a whole number or None for each axis of a batch; got {value!r}")
+    return tuple(value)
+
+
+def _demand_noise_shape(layer: Layer, noise_shape: Any, x: Tensor) -> None:
+    """Raises `ShapeError` unless decisions of this shape can be made for x."""
+    shape = x.shape if noise_shape is None else noise_shape
+    if len(shape) != x.rank or any(d not in (None, 1, have) for d, have in zip(shape, x.shape, strict=True)):
+        raise ShapeError(
+            f"layer {layer.title!r}: noise_shape has 1, None or the length for each axis of (batch, "
+            f"{', '.join(map(str, x.shape[1:]))}); got {noise_shape}"
+        )
 
 
 def _is_kept(x: Tensor, rate: float, shape: Any, seed: int | None, context: Context) -> Tensor:
@@ -34,8 +50,8 @@ def _is_kept(x: Tensor, rate: float, shape: Any, seed: int | None, context: Cont
 
     shape: one is drawn for each element of it, where None stands for the length of x and 1 for a common decision.
     """
-    drawn = x.shape if shape is None else tuple(x.shape[i] if d is None else d for i, d in enumerate(shape))
-    return g.broadcast_to(context.random_uniform(drawn, seed) >= rate, x.shape)
+    drawn = x.shape if shape is None else [have if d is None else d for d, have in zip(shape, x.shape, strict=True)]
+    return g.broadcast_to(context.random_uniform(tuple(drawn), seed) >= rate, x.shape)
 
 
 def _dropped(x: Tensor, rate: float, shape: Any, seed: int | None, context: Context) -> Tensor:
@@ -53,10 +69,11 @@ class Dropout(_Dropping):
     along which one decision serves all. seed: a number makes this layer's chance its own, whatever the model's seed.
     """
 
-    noise_shape: Any = None
+    noise_shape: Any = setting(_noise_shape, None)
     seed: int | None = None
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
+        _demand_noise_shape(self, self.noise_shape, x)
         return _dropped(x, self.rate, self.noise_shape, self.seed, context)
 
 
@@ -109,10 +126,11 @@ class AlphaDropout(_Dropping):
     $b = -a α' r$ for rate r. Klambauer et al., "Self-normalizing neural networks" (2017).
     """
 
-    noise_shape: Any = None
+    noise_shape: Any = setting(_noise_shape, None)
     seed: int | None = None
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
+        _demand_noise_shape(self, self.noise_shape, x)
         if not context.training or self.rate == 0:
             return x
         dropped = -1.0507009873554805 * 1.6732632423543772
@@ -128,13 +146,10 @@ class GaussianNoise(Layer):
     Raises `UsageError` for a stddev below 0.
     """
 
+    ranges: ClassVar[Mapping[str, str]] = {"stddev": "[0, inf)"}
+
     stddev: float
     seed: int | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.stddev, (int, float)) or not self.stddev >= 0:
-            raise UsageError(f"GaussianNoise: stddev must not be below 0; got {self.stddev!r}")
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
         if not context.training or self.stddev == 0:
@@ -146,10 +161,11 @@ class GaussianNoise(Layer):
 class ActivityRegularization(Layer):
     r"""$y = x$, with $l_1 \sum |x| + l_2 \sum x^2$ of an example added to the loss."""
 
+    ranges: ClassVar[Mapping[str, str]] = {"l1": "[0, inf)", "l2": "[0, inf)"}
+
     l1: float = 0.0
     l2: float = 0.0
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
-        penalty: Tensor = regularizers.L1L2(self.l1, self.l2)(x)
-        context.losses.append(penalty / g.batch_size())
+        context.penalize(x, regularizers.L1L2(self.l1, self.l2))
         return x

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,9 +14,18 @@ from talweg import graph as g
 from talweg.errors import ShapeError, UsageError
 from talweg.graph import Tensor
 from talweg.graph.ops.window import Pair
+from talweg.nn.layers.arguments import data_format, is_whole, two
 from talweg.nn.layers.base import Context, Layer
-from talweg.nn.layers.windows import data_format, is_whole, spread, two
+from talweg.nn.layers.windows import spread
 from talweg.registry import setting
+
+
+def _wholes(value: Any, name: str, least: int = 1) -> tuple[int, ...]:
+    """Whole numbers, one or several."""
+    listed = value if isinstance(value, (list, tuple)) else (value,)
+    if not all(is_whole(n, least) for n in listed):
+        raise UsageError(f"{name} must be whole numbers, {least} or above; got {value!r}")
+    return tuple(int(n) for n in listed)
 
 
 @dataclass(eq=False, repr=False)
@@ -30,7 +40,7 @@ class Flatten(Layer):
 class Reshape(Layer):
     """Each example in another shape; one entry of `target_shape` may be -1, and is then found."""
 
-    target_shape: Any = setting(tuple)
+    target_shape: Any = setting(partial(_wholes, name="target_shape", least=-1))
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
         target, size = list(self.target_shape), math.prod(x.shape[1:])  # type: ignore[arg-type]
@@ -56,7 +66,7 @@ class Permute(Layer):
     (None, 1, 28, 20)
     """
 
-    dims: Any = setting(tuple)
+    dims: Any = setting(partial(_wholes, name="dims"))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -73,12 +83,9 @@ class Permute(Layer):
 class RepeatVector(Layer):
     """Each example `n` times, one after another: (batch, features) becomes (batch, n, features)."""
 
-    n: int
+    ranges: ClassVar[Mapping[str, str]] = {"n": "{1, 2, ...}"}
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not is_whole(self.n):
-            raise UsageError(f"RepeatVector: n must be a whole number above 0; got {self.n!r}")
+    n: int
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
         if x.rank != 2:
@@ -168,12 +175,9 @@ def _repeated(x: Tensor, axis: int, times: int) -> Tensor:
 class UpSampling1D(Layer):
     """Each step `size` times: (batch, steps, channels) becomes (batch, size · steps, channels)."""
 
-    size: int = 2
+    ranges: ClassVar[Mapping[str, str]] = {"size": "{1, 2, ...}"}
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not is_whole(self.size):
-            raise UsageError(f"UpSampling1D: size must be a whole number above 0; got {self.size!r}")
+    size: int = 2
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
         spread(x.shape[1:], self, axes=1)

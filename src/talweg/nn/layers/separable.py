@@ -10,9 +10,10 @@ from typing import Any
 from talweg import graph as g
 from talweg.graph import Tensor
 from talweg.nn import activations, constraints, initializers, regularizers
+from talweg.nn.layers.arguments import data_format, one, padding, two
 from talweg.nn.layers.base import Context, Parameter
 from talweg.nn.layers.convolution import _Convolution
-from talweg.nn.layers.windows import data_format, one, padding, spread, two
+from talweg.nn.layers.windows import spread
 from talweg.registry import setting
 
 
@@ -23,14 +24,10 @@ class _Depthwise(_Convolution):
     strides: Any
     dilation_rate: Any
     depth_multiplier: int
-    depthwise_initializer: Any
-    depthwise_regularizer: Any
-    depthwise_constraint: Any
 
     def kernel(self, name: str, input_shape: tuple[int, ...]) -> Parameter:
-        shape = (*self.kernel_size, spread(input_shape, self, self.axes)[-1], self.depth_multiplier)
-        regularizer, constraint = self.depthwise_regularizer, self.depthwise_constraint
-        return Parameter(name, shape, self.depthwise_initializer, regularizer, constraint=constraint)
+        channels = spread(input_shape, self, self.axes)[-1]
+        return self.weight(name, (*self.kernel_size, channels, self.depth_multiplier), of="depthwise")
 
     def sums(self, x: Tensor, kernel: Tensor) -> Tensor:
         """A convolution in as many groups as there are channels."""
@@ -38,7 +35,7 @@ class _Depthwise(_Convolution):
         assert isinstance(groups, int) and isinstance(depth, int)
         kernel = g.reshape(kernel, (*self.two(self.kernel_size), 1, groups * depth))
         strides, dilation = self.two(self.strides), self.two(self.dilation_rate)
-        return g.conv2d(self.picture(x), kernel, strides, self.padding, dilation, groups)
+        return self.flat(g.conv2d(self.picture(x), kernel, strides, self.padding, dilation, groups))
 
 
 @dataclass(eq=False, repr=False)
@@ -58,10 +55,6 @@ class _DepthwiseConv(_Depthwise):
     activity_regularizer: Any = setting(regularizers.get, None)
     depthwise_constraint: Any = setting(constraints.get, None)
     bias_constraint: Any = setting(constraints.get, None)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.demand_whole("depth_multiplier")
 
     def parameters(self, input_shape: tuple[int, ...]) -> Iterable[Parameter]:
         yield self.kernel("kernel", input_shape)
@@ -120,15 +113,10 @@ class _SeparableConv(_Depthwise):
     pointwise_constraint: Any = setting(constraints.get, None)
     bias_constraint: Any = setting(constraints.get, None)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.demand_whole("filters", "depth_multiplier")
-
     def parameters(self, input_shape: tuple[int, ...]) -> Iterable[Parameter]:
         yield self.kernel("depthwise_kernel", input_shape)
         shape = (*(1,) * self.axes, input_shape[-1] * self.depth_multiplier, self.filters)
-        regularizer, constraint = self.pointwise_regularizer, self.pointwise_constraint
-        yield Parameter("pointwise_kernel", shape, self.pointwise_initializer, regularizer, constraint=constraint)
+        yield self.weight("pointwise_kernel", shape, of="pointwise")
         yield from self.bias(self.filters)
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:

@@ -181,6 +181,15 @@ def packed(leaves: Sequence[Any], structure: Structure) -> Structure:
     return mapped(lambda _: next(rest), structure)
 
 
+def single(structure: Structure) -> Structure:
+    """What stands alone in a list, without it: so Keras's models answer, and tell their shapes.
+
+    >>> single([3]), single([3, 4]), single([[3]])
+    (3, [3, 4], [3])
+    """
+    return structure[0] if isinstance(structure, (list, tuple)) and len(structure) == 1 else structure
+
+
 # ── calling ───────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -70,12 +70,16 @@ class Bidirectional(_Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.merge_mode not in MERGED:
+        if (self.merge_mode is not None and not isinstance(self.merge_mode, str)) or self.merge_mode not in MERGED:
             raise UsageError(f"Bidirectional: merge_mode must be one of {list(MERGED)}; got {self.merge_mode!r}")
         if not isinstance(self.layer, _Recurrent):
             raise UsageError(f"Bidirectional takes a recurrent layer, such as LSTM(16); got {self.layer!r}")
-        if self.backward_layer is not None and not getattr(self.backward_layer, "go_backwards", False):
-            raise UsageError("Bidirectional: backward_layer must be recurrent and have go_backwards=True")
+        back = self.layer if self.backward_layer is None else self.backward_layer
+        if self.layer.go_backwards or not isinstance(back, _Recurrent) or back.go_backwards is (back is self.layer):
+            raise UsageError("Bidirectional: layer must not go backwards, and backward_layer must: go_backwards=True")
+        for name in ("return_sequences", "return_state"):
+            if getattr(back, name) != getattr(self.layer, name):
+                raise UsageError(f"Bidirectional: layer and backward_layer must agree in {name}")
 
     @property
     def ways(self) -> list[tuple[str, _Recurrent]]:
@@ -120,6 +124,11 @@ class TimeDistributed(_Wrapper):
     """
 
     layer: Any = setting(_layer)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.layer is None:
+            raise UsageError("TimeDistributed takes a layer, such as Dense(16); got None")
 
     def parameters(self, input_shape: tuple[int, ...]) -> Iterable[Parameter]:
         if not input_shape:

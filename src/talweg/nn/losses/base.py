@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
 from talweg import graph as g
-from talweg.errors import ShapeError, UsageError
-from talweg.graph import Shape, Tensor
-from talweg.registry import Described, Registry, camel_case
+from talweg.errors import DataError, ShapeError, UsageError
+from talweg.graph import Array, Shape, Tensor
+from talweg.registry import Described, Registry, camel_case, check_ranges
 
 EPSILON = 1e-7  # probabilities are kept this far from 0 and 1, as Keras does
 
@@ -128,7 +130,7 @@ class Loss(Described):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         if isinstance(y_pred, Tensor):
             return self.examples(y_true, y_pred)
-        examples = self.examples(*self.formula.constants(y_true, y_pred))
+        examples = self.examples(*self.formula.constants(y_true, y_pred, **self.options))
         weights = None if sample_weight is None else g.constant(sample_weight, "float")
         result = weighted(examples, weights) if self.reduction in (None, "none") else self.reduce(examples, weights)
         return g.evaluate([result])[result]
@@ -147,7 +149,7 @@ class LossFunction:
     targets: what it expects as y. sees_through: which last activation it undoes.
     parts: how many predictions stand side by side along the last axis of y_pred; the formula takes them one by one.
     counts: how much each label counts in a mean, a formula of the same arguments, that may answer None (all alike).
-    sizes: by what each example's loss is divided in a mean.
+    sizes: by what each example's loss is divided in a mean. ranges: of its options, see `check_ranges`.
     """
 
     def __init__(
@@ -158,31 +160,62 @@ class LossFunction:
         parts: int = 1,
         counts: Callable[..., Tensor | None] | None = None,
         sizes: Callable[..., Tensor] | None = None,
+        ranges: Mapping[str, str] | None = None,
     ) -> None:
         self.formula, self.targets, self.sees_through = formula, targets, sees_through
-        self.parts, self.counts, self.sizes = parts, counts, sizes
+        self.parts, self.counts, self.sizes, self.ranges = parts, counts, sizes, ranges or {}
         self.__name__ = self.registered_name = formula.__name__
         self.__doc__, self.__module__, self.__wrapped__ = formula.__doc__, formula.__module__, formula
 
     def __call__(self, y_true: Any, y_pred: Any, **options: Any) -> Any:
+        check_ranges(self.__name__, self.ranges, options)
         if isinstance(y_pred, Tensor):
             if self.sees_through and y_pred.origin and y_pred.origin.function == self.sees_through:
                 y_pred, options = y_pred.origin.arguments[0], {**options, "from_logits": True}
             return self.formula(*self._fitted(y_true, y_pred, options), **options)
-        result = self(*self.constants(y_true, y_pred), **options)
+        result = self(*self.constants(y_true, y_pred, **options), **options)
         return g.evaluate([result])[result]
 
     def counted(self, y_true: Tensor, y_pred: Tensor, **options: Any) -> Tensor | None:
         """How much each value counts in a mean, or None where all count alike."""
         return None if self.counts is None else self.counts(*self._fitted(y_true, y_pred, options), **options)
 
-    def constants(self, y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
-        """Arrays as tensors of the kind that the loss takes."""
+    def constants(self, y_true: Any, y_pred: Any, **options: Any) -> tuple[Tensor, Tensor]:
+        """Arrays as tensors of the kind that the loss takes; raises `DataError` for a class that there is not."""
         pred = g.constant(y_pred, "float")
         true = g.constant(0.0 if self.targets == "nothing" else y_true, None if self.targets == "nothing" else "float")
-        if kind_of(self.targets, true.shape, pred.shape) in ("classes", "sequences"):
+        if (kind := kind_of(self.targets, true.shape, pred.shape)) in ("classes", "sequences"):
             true = g.constant(y_true, "int")
+            self.check_classes(np.asarray(y_true), kind, pred, options)
         return true, pred
+
+    def check_classes(
+        self, labels: Array, kind: Targets, y_pred: Tensor, options: dict[str, Any], argument: str = "y_true"
+    ) -> None:
+        """Raises `DataError` for a label that is no class of `y_pred`'s, nor one that is ignored.
+
+        Sequences end with numbers below 0, and may begin with one of steps.
+        """
+        given = {p.name: p.default for p in inspect.signature(self.formula).parameters.values()} | options
+        classes: Any = y_pred.shape[given.get("axis", -1)]
+        if kind == "sequences":
+            if given.get("input_lengths"):
+                steps, labels = labels[:, 0], labels[:, 1:]
+                if (strange := (steps < 0) | (steps > y_pred.shape[1])).any():
+                    many = f"{y_pred.shape[1]} steps; {argument} begins with {steps[strange][0]}"
+                    raise DataError(f"loss {self.__name__!r} was given predictions of {many}")
+            is_label = (labels >= 0) & (labels != given.get("blank", 0))
+            if (late := is_label[:, 1:] & ~is_label[:, :-1]).any():
+                row = int(np.argwhere(late)[0][0])
+                raise DataError(
+                    f"loss {self.__name__!r} takes labels first and padding after them; row {row} of {argument} is "
+                    f"{labels[row].tolist()}"
+                )
+            labels = np.maximum(labels, 0)
+        counted = labels[labels != given.get("ignore_class", given.get("ignore_index"))]
+        if (strange := (counted < 0) | (counted >= classes) | (counted != np.floor(counted))).any():
+            takes = f"loss {self.__name__!r} takes class numbers 0..{classes - 1}"
+            raise DataError(f"{takes}; {argument} has {counted[strange][0]}")
 
     def label_shape(self, predicted: Shape, axis: int = -1) -> Shape:
         """The shape of labels for predictions of shape `predicted`, whose classes are along `axis`."""
@@ -264,7 +297,10 @@ def loss(*aliases: str, class_name: str = "", **kind: Any) -> Callable[..., Loss
             bases=(Loss,),
             eq=False,
             repr=False,
-            namespace={"formula": function, "__doc__": formula.__doc__, "__module__": formula.__module__},
+            namespace={
+                **{"formula": function, "ranges": function.ranges},
+                **{"__doc__": formula.__doc__, "__module__": formula.__module__},
+            },
         )
         Loss.registry.register(made.__name__, made, formula.__name__, *aliases)
         return function

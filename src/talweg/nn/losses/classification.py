@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from talweg import graph as g
-from talweg.errors import UsageError
 from talweg.graph import Tensor
 from talweg.nn.losses.base import EPSILON, loss, loss_class
+
+SMOOTHING = {"label_smoothing": "[0, 1]"}
 
 # ── of probabilities, or of logits ────────────────────────────────────────────────────────────────────────
 
@@ -19,7 +20,7 @@ def logistic(y: Tensor, z: Tensor, positive: Tensor | None = None) -> Tensor:
     return (1 - y) * z + linear + curved  # in this order: what is large cancels first, exactly
 
 
-@loss("bce", "BCE", targets="binary", sees_through="sigmoid")
+@loss("bce", "BCE", targets="binary", sees_through="sigmoid", ranges=SMOOTHING)
 def binary_crossentropy(
     y_true: Tensor, y_pred: Tensor, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Tensor:
@@ -36,7 +37,7 @@ def binary_crossentropy(
     return g.mean(-(y * g.log(p) + (1 - y) * g.log(1 - p)), axis)
 
 
-@loss(targets="one_hot", sees_through="softmax")
+@loss(targets="one_hot", sees_through="softmax", ranges=SMOOTHING)
 def categorical_crossentropy(
     y_true: Tensor, y_pred: Tensor, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Tensor:
@@ -82,7 +83,7 @@ def classes_last(x: Tensor, axis: int) -> Tensor:
     return g.transpose(x, [*(a for a in range(x.rank) if a != at), at])
 
 
-@loss(targets="binary", sees_through="sigmoid")
+@loss(targets="binary", sees_through="sigmoid", ranges={**SMOOTHING, "gamma": "[0, inf)"})
 def binary_focal_crossentropy(
     y_true: Tensor,
     y_pred: Tensor,
@@ -110,7 +111,7 @@ def binary_focal_crossentropy(
     return g.mean(balance * wrong**gamma * cost, axis)
 
 
-@loss(targets="one_hot", sees_through="softmax")
+@loss(targets="one_hot", sees_through="softmax", ranges={**SMOOTHING, "gamma": "[0, inf)"})
 def categorical_focal_crossentropy(
     y_true: Tensor,
     y_pred: Tensor,
@@ -126,7 +127,7 @@ def categorical_focal_crossentropy(
     return -g.sum(alpha * (-g.expm1(logs)) ** gamma * y * logs, axis)
 
 
-@loss(targets="classes")
+@loss(targets="classes", ranges={"q": "(0, 1]"})
 def categorical_generalized_cross_entropy(y_true: Tensor, y_pred: Tensor, q: float = 0.5) -> Tensor:
     r"""$(1 - \hat y_c^{\,q}) / q$ for the class number c = y_true and probabilities ŷ.
 
@@ -137,8 +138,6 @@ def categorical_generalized_cross_entropy(y_true: Tensor, y_pred: Tensor, q: flo
     >>> categorical_generalized_cross_entropy([1], [[0.75, 0.25]])
     array([1.], dtype=float32)
     """
-    if not 0 < q <= 1:
-        raise UsageError(f"CategoricalGeneralizedCrossEntropy: q must be above 0 and at most 1; got {q!r}")
     p = g.sum(g.one_hot(y_true, y_pred.shape[-1]) * y_pred, axis=-1)  # type: ignore[arg-type]
     return (1 - g.where(p <= 0, 0.0, g.where(p <= 0, 1.0, p) ** q)) / q
 

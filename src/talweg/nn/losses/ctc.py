@@ -69,7 +69,9 @@ def spelled(logits: Tensor, labels: Tensor, is_label: Tensor, steps: Tensor | No
 
     α[s] is the probability of all ways to have come to place s of (blank, label, blank, label, ..., blank). It comes
     from the same place, from the one before, or from the label before where that is another one. All in logarithms,
-    with the largest taken out at each step and added up apart: so they keep their digits in sequences of any length.
+    each a whole number and the rest, with the largest whole number taken out at each step and added up apart: whole
+    numbers are exact (in float32 to 2^24), so that ways of nearly one probability keep the digits in which they differ,
+    however far the logits lie from 0 and however long the sequence is.
     """
     if logits.rank != 3 or labels.rank != 2:
         raise ShapeError(
@@ -82,25 +84,44 @@ def spelled(logits: Tensor, labels: Tensor, is_label: Tensor, steps: Tensor | No
     places = _between(labels, blank)
     long = places.shape[1]
     at = g.broadcast_to(g.expand_dims(places, 1), (rows, times, long))
-    log_p = g.take(g.maximum(g.log_softmax(logits), NEVER), at, paired=2)  # (batch, steps, places)
+    whole_p, rest_p = (g.take(x, at, paired=2) for x in _log_probabilities(logits))  # (batch, steps, places)
     differs = g.where(g.equal(places, _moved(places, 2, blank)), False, True)  # blanks follow blanks
 
-    def step(log_p: Tensor, counts: Tensor, before: Tensor, taken: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        ways = [before, _moved(before, 1, NEVER), g.where(differs, _moved(before, 2, NEVER), NEVER)]
-        after = _logaddexp(ways) + log_p
-        largest = g.stop_gradient(g.max(after, 1, keepdims=True))
-        return [g.where(counts, after - largest, before), g.where(counts, taken + largest, taken)], []
+    def step(
+        whole_p: Tensor, rest_p: Tensor, counts: Tensor, whole: Tensor, rest: Tensor, taken: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        ways = [whole, _moved(whole, 1, NEVER), g.where(differs, _moved(whole, 2, NEVER), NEVER)]
+        top = functools.reduce(g.maximum, ways)
+        parts = [g.exp(way - top + _moved(rest, by, 0.0)) for by, way in enumerate(ways)]
+        after = g.log(functools.reduce(operator.add, parts)) + rest_p
+        carried = g.floor(after)
+        after_whole = top + whole_p + carried
+        largest = g.max(after_whole, 1, keepdims=True)
+        new = [after_whole - largest, after - carried, taken + largest]
+        return [g.where(counts, x, before) for x, before in zip(new, (whole, rest, taken), strict=True)], []
 
-    start = g.broadcast_to(g.constant([0.0] + [NEVER] * (long - 1)), (rows, long))  # type: ignore[operator]
+    first = g.broadcast_to(g.constant([0.0] + [NEVER] * (long - 1)), (rows, long))  # type: ignore[operator]
     nothing = g.broadcast_to(g.constant(0.0), (rows, 1))
     length = float(times) if steps is None else g.reshape(g.cast(steps, "float"), (rows, 1, 1))  # type: ignore[arg-type]
     counts = g.broadcast_to(g.expand_dims(_numbers(times), 1), (rows, times, 1)) < length
-    [last, taken], _ = g.scan(step, [log_p, counts], [start, nothing], name="ctc")
+    start = [first, g.zeros_like(first), nothing]
+    [whole, rest, taken], _ = g.scan(step, [whole_p, rest_p, counts], start, name="ctc")
 
     end = 2.0 * g.sum(g.cast(is_label, "float"), 1, keepdims=True) - _numbers(long)
     is_end = g.where(end < 0, False, end < 2)  # the blank after the last label, or that label
-    total = g.sum(taken, 1) + g.logsumexp(g.where(is_end, last, NEVER), 1)
+    whole = g.where(is_end, whole, NEVER)
+    top = g.max(whole, 1, keepdims=True)
+    total = g.sum(taken + top, 1) + g.log(g.sum(g.exp(whole - top + rest), 1))
     return g.where(total < NEVER / 2, float("inf"), -total)
+
+
+def _log_probabilities(logits: Tensor) -> list[Tensor]:
+    """log_softmax, as a whole number and the rest: nothing of a logit's digits is lost to the size of another."""
+    top = g.stop_gradient(g.max(logits, -1, keepdims=True))
+    logs = g.log(g.sum(g.exp(logits - top), -1, keepdims=True))
+    finite, top_whole = g.maximum(logits, NEVER), g.floor(top)
+    whole = g.floor(finite)
+    return [whole - top_whole, (finite - whole) - (top - top_whole) - logs]
 
 
 def _numbers(n: Any) -> Tensor:
@@ -119,12 +140,6 @@ def _between(labels: Tensor, blank: int) -> Tensor:
 def _moved(x: Tensor, by: int, first: float) -> Tensor:
     """x (batch, places), each number `by` places later."""
     return g.slice(g.pad(x, [(0, 0), (by, 0)], first), [None, (0, x.shape[1])])  # type: ignore[list-item]
-
-
-def _logaddexp(parts: list[Tensor]) -> Tensor:
-    """ln Σ e^x of several tensors."""
-    largest = g.stop_gradient(functools.reduce(g.maximum, parts))
-    return largest + g.log(functools.reduce(operator.add, [g.exp(x - largest) for x in parts]))
 
 
 CTC = loss_class(ctc)

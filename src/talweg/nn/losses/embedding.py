@@ -88,7 +88,7 @@ def cosine_embedding_loss(y_true: Tensor, first: Tensor, second: Tensor, margin:
 # ── of triplets ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-@loss(targets="nothing", parts=3)
+@loss(targets="nothing", parts=3, ranges={"p": "(0, inf]", "eps": "[0, inf)"})
 def triplet_margin_loss(
     y_true: Tensor,
     anchor: Tensor,

@@ -19,7 +19,7 @@ from talweg import graph as g
 from talweg.errors import UsageError
 from talweg.graph import Tensor
 from talweg.nn.losses.base import loss, loss_class
-from talweg.nn.losses.classification import classes_last, logistic
+from talweg.nn.losses.classification import SMOOTHING, classes_last, logistic
 
 Weight = Sequence[float] | None
 
@@ -44,21 +44,21 @@ def mse_loss(y_true: Tensor, y_pred: Tensor) -> Tensor:
     return g.square(y_pred - y_true)
 
 
-@loss()
+@loss(ranges={"delta": "(0, inf)"})
 def huber_loss(y_true: Tensor, y_pred: Tensor, delta: float = 1.0) -> Tensor:
     r"""$\frac12 e^2$ where $|e| < \delta$, else $\delta (|e| - \frac12 \delta)$; its mean is `Huber`."""
     error = abs(y_pred - y_true)
     return g.where(error < delta, 0.5 * g.square(error), delta * (error - 0.5 * delta))
 
 
-@loss(class_name="SmoothL1Loss")
+@loss(class_name="SmoothL1Loss", ranges={"beta": "[0, inf)"})
 def smooth_l1_loss(y_true: Tensor, y_pred: Tensor, beta: float = 1.0) -> Tensor:
     r"""$\frac{1}{2\beta} e^2$ where $|e| < \beta$, else $|e| - \frac12 \beta$: `HuberLoss` / β; |e| for β = 0."""
     error = abs(y_pred - y_true)
     return g.where(error < beta, (0.5 / beta) * g.square(error), error - 0.5 * beta) if beta else error
 
 
-@loss(class_name="PoissonNLLLoss")
+@loss(class_name="PoissonNLLLoss", ranges={"eps": "[0, inf)"})
 def poisson_nll_loss(
     y_true: Tensor, y_pred: Tensor, log_input: bool = True, full: bool = False, eps: float = 1e-8
 ) -> Tensor:
@@ -74,7 +74,7 @@ def poisson_nll_loss(
     return value + g.where(y_true > 1, y * g.log(y) - y + 0.5 * g.log(2 * math.pi * y), 0.0)
 
 
-@loss(class_name="GaussianNLLLoss", parts=2)
+@loss(class_name="GaussianNLLLoss", parts=2, ranges={"eps": "(0, inf)"})
 def gaussian_nll_loss(y_true: Tensor, mean: Tensor, variance: Tensor, full: bool = False, eps: float = 1e-6) -> Tensor:
     r"""$\frac12 \left(\ln v + (y - \mu)^2 / v\right)$ for predictions μ and v > 0 side by side: ŷ = [μ, v].
 
@@ -117,7 +117,7 @@ def label_weights(
     return counts * g.sum(g.one_hot(y_true, weights.shape[0]) * weights, axis=-1)  # type: ignore[arg-type]
 
 
-@loss("cross_entropy", targets="classes_or_rows", counts=label_weights)
+@loss("cross_entropy", targets="classes_or_rows", counts=label_weights, ranges=SMOOTHING)
 def cross_entropy_loss(
     y_true: Tensor,
     y_pred: Tensor,

@@ -37,7 +37,7 @@ def mean_squared_logarithmic_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
     return g.mean(g.square(g.log1p(g.maximum(y_pred, EPSILON)) - g.log1p(g.maximum(y_true, EPSILON))), axis=-1)
 
 
-@loss()
+@loss(ranges={"delta": "(0, inf)"})
 def huber(y_true: Tensor, y_pred: Tensor, delta: float = 1.0) -> Tensor:
     r"""$\frac{1}{k} \sum_k \frac12 e_k^2$ where $|e_k| \le \delta$, else $\delta |e_k| - \frac12 \delta^2$.
 

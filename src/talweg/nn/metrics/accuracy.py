@@ -18,7 +18,7 @@ def accuracy(y_true: Tensor, y_pred: Tensor) -> Tensor:
     return agree(y_true, y_pred)
 
 
-@formula("binary")
+@formula("binary", ranges={"threshold": "(-inf, inf)"})
 def binary_accuracy(y_true: Tensor, y_pred: Tensor, threshold: float = 0.5) -> Tensor:
     """1 where the prediction lies on the label's side of `threshold`, else 0; one that equals it counts as a 0.
 
@@ -40,13 +40,13 @@ def sparse_categorical_accuracy(y_true: Tensor, y_pred: Tensor) -> Tensor:
     return agree(y_true, g.argmax(y_pred))
 
 
-@formula("one_hot")
+@formula("one_hot", ranges={"k": "{1, 2, ...}"})
 def top_k_categorical_accuracy(y_true: Tensor, y_pred: Tensor, k: int = 5) -> Tensor:
     """1 where the class marked by the one-hot row is among the `k` with the largest predictions, else 0."""
     return sparse_top_k_categorical_accuracy.formula(g.argmax(y_true), y_pred, k)
 
 
-@formula("classes")
+@formula("classes", ranges={"k": "{1, 2, ...}"})
 def sparse_top_k_categorical_accuracy(
     y_true: Tensor, y_pred: Tensor, k: int = 5, from_sorted_ids: bool = False
 ) -> Tensor:

@@ -116,24 +116,17 @@ def beside(weight: Tensor, values: Tensor) -> Tensor:
     return g.reshape(weight, (*weight.shape, *[1] * (values.rank - 1)))
 
 
-def interval(metric: Metric, *names: str) -> None:
-    """Raises `UsageError` unless each of these settings is None, or numbers from 0 to 1."""
-    for name in names:
-        value = getattr(metric, name)
-        values = value if isinstance(value, (list, tuple)) else [value]
-        if value is not None and not (values and all(isinstance(v, (int, float)) and 0 <= v <= 1 for v in values)):
-            raise UsageError(f"{type(metric).__name__}: {name} must be from 0 to 1; got {value!r}")
-
-
 # ── the mean of a formula ─────────────────────────────────────────────────────────────────────────────────
 
 FORMULAS: Registry[LossFunction] = Registry("formula")
 """Formulas of metrics, those of losses aside."""
 
 
-def formula(targets: Targets = "values") -> Callable[[Callable[..., Tensor]], LossFunction]:
+def formula(
+    targets: Targets = "values", ranges: Mapping[str, str] | None = None
+) -> Callable[[Callable[..., Tensor]], LossFunction]:
     """Registers the function below. Like a loss's formula it takes tensors or arrays, and labels that nearly fit."""
-    return lambda f: FORMULAS.register(f.__name__, LossFunction(f, targets=targets))
+    return lambda f: FORMULAS.register(f.__name__, LossFunction(f, targets=targets, ranges=ranges))
 
 
 class MeanMetric(Metric, has_name=False):
@@ -168,7 +161,8 @@ def mean_metric(
     ]
     named = [("name", Any, dataclasses.field(default=name, kw_only=True))] if name else []
     text = f"The mean over all examples of `{function.__name__}`: {(function.__doc__ or '').partition(chr(10) * 2)[0]}"
-    body = {"formula": function, "targets": function.targets, "__doc__": text, "__module__": __name__}
+    body: dict[str, Any] = {"formula": function, "targets": function.targets, "ranges": function.ranges}
+    body |= {"__doc__": text, "__module__": __name__}
     called = class_name or camel_case(function.__name__)
     return dataclasses.make_dataclass(
         called, [*fields, *named], bases=(MeanMetric,), eq=False, repr=False, namespace=body

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -108,6 +109,7 @@ class _ByClass(Metric, has_name=False):
         return {k: s[k] + g.sum(t, over) for k, t in zip(("right", "actual", "predicted"), counted, strict=True)}
 
 
+MOST_CLASSES = 1_000_000  # a file may claim any number, and the classes are listed
 AVERAGES = ("macro", "weighted", "micro", None)
 
 
@@ -124,6 +126,8 @@ class FBetaScore(_ByClass):
     Labels are one-hot rows or class numbers; with a threshold any of 0 and 1. Keras's default is one value a class.
     """
 
+    ranges: ClassVar[Mapping[str, str]] = {"beta": "(0, inf)", "threshold": "(0, 1]"}
+
     average: str | None = "macro"
     beta: float = 1.0
     threshold: float | None = None
@@ -131,13 +135,9 @@ class FBetaScore(_ByClass):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        called = type(self).__name__
         if self.average not in AVERAGES:
+            called = type(self).__name__
             raise UsageError(f"{called}: average must be macro, weighted, micro or None; got {self.average!r}")
-        if not self.beta > 0:
-            raise UsageError(f"{called}: beta must be above 0; got {self.beta!r}")
-        if self.threshold is not None and not 0 < self.threshold <= 1:
-            raise UsageError(f"{called}: threshold must be above 0 and at most 1; got {self.threshold!r}")
 
     @property
     def shown(self) -> bool:
@@ -208,9 +208,11 @@ class IoU(_ByClass):
 
     def __post_init__(self) -> None:
         given = self.target_class_ids
-        if not isinstance(self.num_classes, int) or self.num_classes < 1:
-            raise UsageError(f"{type(self).__name__}: num_classes must be above 0; got {self.num_classes!r}")
-        wanted = list(range(self.num_classes)) if given is None else list(given)
+        if not isinstance(self.num_classes, int) or not 1 <= self.num_classes <= MOST_CLASSES:
+            raise UsageError(
+                f"{type(self).__name__}: num_classes must be from 1 to {MOST_CLASSES:,}; got {self.num_classes!r}"
+            )
+        wanted = list(range(self.num_classes)) if given is None else np.ravel(given).tolist()
         if not wanted or not all(isinstance(c, int) and 0 <= c < self.num_classes for c in wanted):
             raise UsageError(
                 f"{type(self).__name__}: target_class_ids must be class numbers from 0 to {self.num_classes - 1}; "
@@ -249,6 +251,8 @@ class IoU(_ByClass):
 @dataclass(eq=False, repr=False)
 class BinaryIoU(IoU):
     """`IoU` of two classes: a prediction of at least `threshold` is class 1."""
+
+    ranges: ClassVar[Mapping[str, str]] = {"threshold": "(-inf, inf)"}
 
     num_classes: int = field(default=2, init=False)
     target_class_ids: Any = (0, 1)

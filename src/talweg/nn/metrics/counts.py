@@ -6,15 +6,15 @@ names a column or `top_k` says that only the largest predictions of an example a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from talweg import graph as g
-from talweg.errors import ShapeError, UsageError
+from talweg.errors import ShapeError
 from talweg.graph import Tensor
 from talweg.nn.losses import Targets, alike
-from talweg.nn.metrics.base import Metric, Shapes, States, beside, interval, safe_ratio
+from talweg.nn.metrics.base import Metric, Shapes, States, beside, safe_ratio
 
 KINDS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
 
@@ -50,6 +50,10 @@ class _Counts(Metric, has_name=False):
     """The base: `kept` names what is counted, at each threshold."""
 
     targets: ClassVar[Targets] = "binary"
+    ranges: ClassVar[Mapping[str, str]] = {
+        **{"thresholds": "[0, 1]", "top_k": "{1, 2, ...}", "class_id": "{0, 1, ...}", "num_thresholds": "{1, 2, ...}"},
+        **dict.fromkeys(("specificity", "sensitivity", "recall", "precision"), "[0, 1]"),
+    }
     kept: ClassVar[Sequence[str]] = KINDS
     thresholds: Any = None
     top_k: int | None = None
@@ -58,9 +62,6 @@ class _Counts(Metric, has_name=False):
     def __post_init__(self) -> None:
         self.thresholds = as_listed(self.thresholds)
         super().__post_init__()
-        interval(self, "thresholds")
-        if self.top_k is not None and self.top_k < 1:
-            raise UsageError(f"{type(self).__name__}: top_k must be at least 1; got {self.top_k!r}")
 
     @property
     def shown(self) -> bool:
@@ -102,7 +103,11 @@ def _one_or_all(values: Tensor) -> Tensor:
 
 
 @dataclass(eq=False, repr=False)
-class TruePositives(_Counts):
+class _Count(_Counts, has_name=False):
+    thresholds: Any = None
+
+
+class TruePositives(_Count):
     """How many positives were predicted so: label 1, prediction above the threshold. Weights count.
 
     thresholds: one from 0 to 1, or several for one value each; None is 0.5.
@@ -111,62 +116,60 @@ class TruePositives(_Counts):
     array([2., 1.], dtype=float32)
     """
 
-    thresholds: Any = None
-    kept: ClassVar[Sequence[str]] = ("true_positives",)
+    kept = ("true_positives",)
 
 
-@dataclass(eq=False, repr=False)
-class FalsePositives(_Counts):
+class FalsePositives(_Count):
     """How many negatives were predicted to be positive. thresholds: as of `TruePositives`."""
 
-    thresholds: Any = None
-    kept: ClassVar[Sequence[str]] = ("false_positives",)
+    kept = ("false_positives",)
 
 
-@dataclass(eq=False, repr=False)
-class TrueNegatives(_Counts):
+class TrueNegatives(_Count):
     """How many negatives were predicted so. thresholds: as of `TruePositives`."""
 
-    thresholds: Any = None
-    kept: ClassVar[Sequence[str]] = ("true_negatives",)
+    kept = ("true_negatives",)
 
 
-@dataclass(eq=False, repr=False)
-class FalseNegatives(_Counts):
+class FalseNegatives(_Count):
     """How many positives were predicted to be negative. thresholds: as of `TruePositives`."""
 
-    thresholds: Any = None
-    kept: ClassVar[Sequence[str]] = ("false_negatives",)
+    kept = ("false_negatives",)
+
+
+SENSITIVITY = RECALL = ("true_positives", "false_negatives")
+SPECIFICITY = ("true_negatives", "false_positives")
+PRECISION = ("true_positives", "false_positives")
+
+
+def _part(s: States, right: str, wrong: str) -> Tensor:
+    return safe_ratio(s[right], s[right] + s[wrong])
 
 
 @dataclass(eq=False, repr=False)
-class Precision(_Counts):
+class _Share(_Counts, has_name=False):
+    thresholds: Any = None
+    top_k: int | None = None
+    class_id: int | None = None
+
+    def ratio(self, s: States) -> Tensor:
+        return _part(s, *self.kept)
+
+
+class Precision(_Share):
     """True positives / predicted positives; 0 where there is none.
 
     thresholds: one from 0 to 1, or several for one value each; None is 0.5. top_k: only so many of the largest
     predictions of an example are positive; thresholds then count among these. class_id: of this column alone.
     """
 
-    thresholds: Any = None
-    top_k: int | None = None
-    class_id: int | None = None
-    kept: ClassVar[Sequence[str]] = ("true_positives", "false_positives")
-
-    def ratio(self, s: States) -> Tensor:
-        return safe_ratio(s["true_positives"], s["true_positives"] + s["false_positives"])
+    kept = PRECISION
 
 
-@dataclass(eq=False, repr=False)
-class Recall(_Counts):
+class Recall(_Share):
     """True positives / actual positives; 0 where there is none. thresholds, top_k, class_id: as of `Precision`."""
 
-    thresholds: Any = None
-    top_k: int | None = None
-    class_id: int | None = None
-    kept: ClassVar[Sequence[str]] = ("true_positives", "false_negatives")
-
-    def ratio(self, s: States) -> Tensor:
-        return safe_ratio(s["true_positives"], s["true_positives"] + s["false_negatives"])
+    kept = RECALL
 
 
 # ── one kind of right answers, where another is held ──────────────────────────────────────────────────────
@@ -180,12 +183,6 @@ class _Held(_Counts, has_name=False):
     held: ClassVar[tuple[str, str]]
     wanted: ClassVar[tuple[str, str]]
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        interval(self, self.asked)
-        if self.num_thresholds < 1:
-            raise UsageError(f"{type(self).__name__}: num_thresholds must be above 0; got {self.num_thresholds!r}")
-
     @property
     def shown(self) -> bool:
         return True
@@ -196,13 +193,8 @@ class _Held(_Counts, has_name=False):
         return [0.5] if n == 1 else [i / (n - 1) for i in range(n)]
 
     def ratio(self, s: States) -> Tensor:
-        held, wanted = (safe_ratio(s[of], s[of] + s[missed]) for of, missed in (self.held, self.wanted))
+        held, wanted = _part(s, *self.held), _part(s, *self.wanted)
         return g.max(g.where(held >= getattr(self, self.asked), wanted, 0.0))
-
-
-SENSITIVITY = RECALL = ("true_positives", "false_negatives")
-SPECIFICITY = ("true_negatives", "false_positives")
-PRECISION = ("true_positives", "false_positives")
 
 
 @dataclass(eq=False, repr=False)

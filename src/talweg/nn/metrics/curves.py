@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ from talweg import graph as g
 from talweg.errors import ShapeError, UsageError
 from talweg.graph import Tensor
 from talweg.nn.losses import EPSILON, Targets
-from talweg.nn.metrics.base import Metric, Shapes, States, interval, safe_ratio
+from talweg.nn.metrics.base import Metric, Shapes, States, safe_ratio
 from talweg.nn.metrics.counts import KINDS, as_listed, cells
 
 CURVES = ("ROC", "PR", "PRGAIN")
@@ -44,16 +44,17 @@ class AUC(Metric):
     label_weights: Any = field(default=None, kw_only=True)
     from_logits: bool = field(default=False, kw_only=True)
     targets: ClassVar[Targets] = "binary"
+    ranges: ClassVar[Mapping[str, str]] = {
+        **{"num_thresholds": "{2, 3, ...}", "thresholds": "[0, 1]"},
+        **{"num_labels": "{1, 2, ...}", "label_weights": "[0, inf)"},
+    }
 
     def __post_init__(self) -> None:
         self.thresholds, self.label_weights = as_listed(self.thresholds), as_listed(self.label_weights)
         super().__post_init__()
-        interval(self, "thresholds")
         for name, known in (("curve", CURVES), ("summation_method", SUMMATIONS)):
             if (value := getattr(self, name)) not in known:
                 raise UsageError(f"AUC: {name} must be one of {', '.join(known)}; got {value!r}")
-        if self.num_thresholds < 2:
-            raise UsageError(f"AUC: num_thresholds must be at least 2; got {self.num_thresholds}")
         if self.num_labels is not None and not self.multi_label:
             raise UsageError("AUC: num_labels is for multi_label=True")
 

@@ -30,17 +30,20 @@ def get(identifier: Any, y_pred: Tensor | None = None, y_true: Tensor | None = N
     if isinstance(identifier, dict):
         return Metric.from_config(identifier)
     if isinstance(identifier, type) and issubclass(identifier, Metric):
-        return identifier()
+        return _made(identifier)
     if not isinstance(identifier, str):
         return MeanMetricWrapper(identifier)
     if identifier in FITTING and y_pred is not None and y_true is not None:
         return FITTING[identifier][_form(y_true, y_pred)](name=identifier)
     if identifier not in METRICS and identifier in losses.Loss.registry:
         return MeanMetricWrapper(identifier, identifier)
-    found = METRICS.get(identifier)
-    if missing := [f.name for f in dataclasses.fields(found) if f.init and f.default is dataclasses.MISSING]:
-        raise UsageError(f"metric {identifier!r} needs to be told: metrics.{found.__name__}({missing[0]}=...)")
-    return found(name=identifier)
+    return _made(METRICS.get(identifier), name=identifier)
+
+
+def _made(metric: type[Metric], **named: str) -> Metric:
+    if missing := [f.name for f in dataclasses.fields(metric) if f.init and f.default is dataclasses.MISSING]:
+        raise UsageError(f"{metric.__name__} needs to be told: metrics.{metric.__name__}({missing[0]}=...)")
+    return metric(**named)
 
 
 def _form(y_true: Tensor, y_pred: Tensor) -> int:

@@ -6,8 +6,9 @@ they keep their digits where the mean is large beside the deviation; sums of squ
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from talweg import graph as g
 from talweg.errors import UsageError
@@ -58,6 +59,8 @@ class R2Score(Metric):
     array(0.5, dtype=float32)
     """
 
+    ranges: ClassVar[Mapping[str, str]] = {"num_regressors": "{0, 1, ...}"}
+
     class_aggregation: str | None = "uniform_average"
     num_regressors: int = 0
 
@@ -68,8 +71,6 @@ class R2Score(Metric):
                 "R2Score: class_aggregation must be uniform_average, variance_weighted_average or None; "
                 f"got {self.class_aggregation!r}"
             )
-        if self.num_regressors < 0:
-            raise UsageError(f"R2Score: num_regressors must not be below 0; got {self.num_regressors!r}")
 
     @property
     def shown(self) -> bool:
