@@ -11,6 +11,7 @@ from conformance.engines import assert_close
 from talweg import graph as g
 from talweg.engines import Engine, Reference
 from talweg.engines.native import build
+from talweg.engines.native.schedule import schedule
 from talweg.engines.native.tiles import Clip
 from talweg.gradient import gradient
 from talweg.graph import BATCH, Array, Program
@@ -37,6 +38,14 @@ WINDOWS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = { 
     "one filter": ((7, 8, 4), (3, 3, 4, 1), {}),
     "no window": ((6, 7, 9), (1, 1, 9, 12), {"strides": (2, 1)}),
     "a window as wide as the picture": ((4, 25, 2), (2, 25, 2, 3), {"padding": "same"}),
+    "a border": ((9, 10, 6), (3, 3, 6, 12), {"padding": "same"}),
+    "a border and strides": ((14, 13, 6), (6, 5, 6, 12), {"padding": "same", "strides": (2, 2)}),
+    "a border and other strides": ((11, 12, 3), (4, 5, 3, 20), {"padding": "same", "strides": (3, 2)}),
+    "a border and dilation": ((9, 8, 20), (3, 3, 20, 5), {"padding": "same", "dilation": (2, 3)}),
+    "a border of one row": ((1, 12, 1), (1, 5, 1, 9), {"padding": "same"}),
+    "a border wider than the picture": ((2, 3, 4), (7, 9, 4, 3), {"padding": "same"}),
+    "one tap, a border of strides": ((5, 5, 24), (1, 1, 24, 8), {"padding": [(1, 2), (0, 3)], "strides": (2, 1)}),
+    "channels of many vectors, strides": ((9, 9, 40), (4, 4, 40, 7), {"strides": (2, 2)}),
 }
 PRODUCTS = ((1, 1), (3, 8), (7, 10), (20, 24), (33, 60), (65, 200))  # inputs and outputs of dense layers
 
@@ -79,6 +88,15 @@ def test_tiles_agree_with_the_reference(
         scale = max(1.0, float(np.abs(value).max()))
         assert_close(found[0][name] / scale, value / scale, engine, name)
         assert found[0][name].tobytes() == found[1][name].tobytes() == found[2][name].tobytes(), name
+
+
+def test_a_border_that_only_convolutions_read_is_not_stored() -> None:
+    x, k = g.input_tensor("x", (BATCH, 9, 9, 3)), g.input_tensor("k", (3, 3, 3, 8))
+    y = g.conv2d(x, k, padding="same")
+    (slope,) = gradient(g.sum(y * y), [k])
+    (padded,) = {node.inputs[0] for node in (y, slope)}
+    assert padded.op.name == "pad"
+    assert padded not in schedule(Program("p", (x, k), (), {"y": y, "slope": slope}, {})).kept
 
 
 @pytest.mark.parametrize("reach", [-3, -1, 1, 2])

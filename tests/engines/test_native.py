@@ -17,6 +17,7 @@ from talweg import graph as g
 from talweg.datasets import digits
 from talweg.engines import Engine, Reference, engine_by_name
 from talweg.engines.native import build
+from talweg.engines.native.schedule import schedule
 from talweg.errors import UsageError
 from talweg.graph import Program
 from talweg.nn.layers import (
@@ -143,6 +144,18 @@ def test_a_fit_on_digits_agrees_with_the_reference(network: Callable[[], list[La
         within = loss if "loss" in name else 1.5 / 360
         np.testing.assert_allclose(ours.history[name], values, rtol=0, atol=within, err_msg=name)
     assert theirs.history["val_accuracy"][-1] > 0.7, "it learned"
+
+
+def test_what_one_later_group_reads_is_computed_there() -> None:
+    x = g.input_tensor("x", (g.BATCH, 5))
+    root = g.exp(x) * 0.5
+    program = Program("p", (x,), (), {"y": (root + g.sum(x)) * root}, {})
+    assert [k.op for k in schedule(program).kernels] == ["sum", "loop"]
+    values = np.linspace(-1, 1, 35).reshape(7, 5)
+    y, expected = (
+        engine.compile(program, {}).run({"x": values}, np.arange(7), 4)["y"] for engine in (native(), Reference())
+    )
+    np.testing.assert_allclose(y, expected, rtol=1e-5)
 
 
 def test_small_work_agrees_with_the_reference() -> None:

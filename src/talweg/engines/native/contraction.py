@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from talweg.engines.native.layout import Layout
+from talweg.engines.native.layout import Layout, padded
 from talweg.engines.native.products import Product
 from talweg.engines.native.tiles import Axis, Clip, Nest, merged
 from talweg.graph import BATCH, Shape, Tensor
@@ -135,39 +135,77 @@ def _turned(v: Tensor, layout: Layout, vector: int, width: int) -> tuple[tuple[i
         strides[axis] = step
         step *= v.shape[axis]  # type: ignore[operator]
     strides[vector] = 1
+    to = " + ".join(f"i{a}*{step}" for a, step in enumerate(strides) if v.shape[a] != 1)
+    return tuple(strides), Copy(step, _copied(v, layout, vector, to))
+
+
+def _copied(v: Tensor, layout: Layout, vector: int, to: str) -> tuple[str, ...]:
+    """Loops that copy v, where its elements go `to`: side by side along the axis `vector`."""
     others = [a for a, d in enumerate(v.shape) if a != vector and d != 1]
-    to = " + ".join(f"i{a}*{strides[a]}" for a in (*others, vector))
     source = " + ".join(f"i{a}*{layout.strides[a]}" for a in (*others, vector))
-    lines = (  # whole lines of the cache are written, from as many that stay there while all of them is read
+    return (  # whole lines of the cache are written, from as many that stay there while all of them is read
         f"for (long first = 0; first < {v.shape[vector]}; first += {LINE}) {{",
         f"const long last = first + {LINE} < {v.shape[vector]} ? first + {LINE} : {v.shape[vector]};",
         *(f"for (long i{a} = 0; i{a} < {v.shape[a]}; i{a}++)" for a in others),
         f"for (long i{vector} = first; i{vector} < last; i{vector}++)",
         f"to[{to}] = from[{source}]; }}",
     )
-    return tuple(strides), Copy(step, lines)
 
 
 # ── convolution: y[b,i,j,o] = Σ x[b, i·s + u·d, j·s + v·d, c] k[u,v,c,o] ──────────────────────────────────
 
 
+def operands(node: Tensor) -> tuple[Tensor, ...]:
+    """What computing a contraction reads: of a convolution's picture with a border of zeros only what is inside."""
+    x = node.inputs[0]
+    if node.op.name not in ("conv2d", "conv2d_kernel_gradient") or node.attributes["groups"] != 1 or node.shape[3] == 1:
+        return node.inputs
+    if x.op.name != "pad" or x.attributes["value"] != 0:
+        return node.inputs
+    batch, *edges, channels = x.attributes["padding"]
+    is_border = batch == channels == (0, 0, 0) and not any(between for *_, between in edges)
+    return (x.inputs[0], *node.inputs[1:]) if is_border else node.inputs
+
+
+def _within(
+    node: Tensor, lx: Layout, rows: list[Axis], over: list[Axis], pairs: Iterable[tuple[Axis, int, Axis, int]]
+) -> tuple[tuple[Axis, ...], tuple[Axis, ...], int]:
+    """Rows and contracted axes over a picture that meet nothing of its border; and the place in x of its first corner.
+
+    pairs: of height and of width, the row and the contracted axis that go along it, each with how far at a time.
+    """
+    x, picture = node.inputs[0], operands(node)[0]
+    if x is picture:
+        return merged(rows), merged(over), 0
+    rows, corner = [row for row in rows if row.length != 1], 0
+    for a, (row, step, axis, reach) in enumerate(pairs, start=1):
+        low, high, _ = x.attributes["padding"][a]
+        if low or high:
+            number = next((i for i, other in enumerate(rows) if other is row), None)
+            clip = Clip(number, step, reach, -low, _long(picture, a))
+            over = [replace(axis, clip=clip) if other is axis else other for other in over]
+            corner -= low * lx.strides[a]
+    return tuple(rows), merged(over), corner
+
+
 def _convolution(node: Tensor, capacity: int) -> Plan | None:
-    x, kernel = node.inputs
+    x, kernel = operands(node)
     if node.attributes["groups"] != 1:
         return None
     lx, lk, out = _layouts(capacity, x, kernel, node)
     if out.inner != 3 or lk.strides[3] != 1:
         return None
     (sh, sw), (dh, dw) = node.attributes["strides"], node.attributes["dilation"]
-    steps = (1, sh, sw)
+    steps, dilations = (1, sh, sw), (dh, dw, 1)
     rows = [Axis(_length(node, a), 0, lx.strides[a] * steps[a], out.strides[a]) for a in range(3)]
-    dilations = (dh, dw, 1)
     over = [Axis(_length(kernel, a), lk.strides[a], lx.strides[a + 1] * dilations[a], 0) for a in range(3)]
-    return Plan(kernel, x, (Nest(out.width, merged(rows), merged(over)),))
+    pairs = zip(rows[1:], (sh, sw), over, (dh, dw), strict=False)
+    places, taps, corner = _within(node, lx, rows, over, pairs)
+    return Plan(kernel, x, (Nest(out.width, places, taps, at_s=corner),))
 
 
 def _kernel_gradient(node: Tensor, capacity: int) -> Plan | None:
-    x, g = node.inputs
+    x, g = operands(node)
     if node.attributes["groups"] != 1:
         return None
     lx, lg, out = _layouts(capacity, x, g, node)
@@ -177,9 +215,10 @@ def _kernel_gradient(node: Tensor, capacity: int) -> Plan | None:
     dilations, steps = (dh, dw, 1), (1, sh, sw)
     rows = [Axis(_length(node, a), 0, lx.strides[a + 1] * dilations[a], out.strides[a]) for a in range(3)]
     over = [Axis(_length(g, a), lg.strides[a], lx.strides[a] * steps[a], 0) for a in range(3)]
+    pairs = zip(rows, (dh, dw), over[1:], (sh, sw), strict=False)
+    taps, places, corner = _within(node, lx, rows, over, pairs)
     image = 4 * (lx.size + lg.size) // capacity
-    nest = Nest(out.width, merged(rows), tuple(a for a in over if a.length != 1), block=max(1, CACHED // image))
-    return Plan(g, x, (nest,))
+    return Plan(g, x, (Nest(out.width, taps, places, at_s=corner, block=max(1, CACHED // image)),))
 
 
 @dataclass(frozen=True)
@@ -224,30 +263,62 @@ def _input_gradient(node: Tensor, capacity: int, part: Tensor, start: Sequence[i
     lg, lk, out = _layouts(capacity, g, kernel, part)
     if out.inner != 3:
         return None
-    turned, copy = _turned(kernel, lk, 2, out.width)
     strides, dilation = node.attributes["strides"], node.attributes["dilation"]
+    common = [math.gcd(s, d) for s, d in zip(strides, dilation, strict=True)]
+    taps, copy = _by_phases(kernel, lk, [s // e for s, e in zip(strides, common, strict=True)])
     phases = [_phases(start[a], _long(part, a + 1), _long(kernel, a), strides[a], dilation[a]) for a in range(2)]
+    channels = _long(part, 3)
     nests = []
     for pair in itertools.product(*phases):
         first, places, at = [], [], [0, 0, 0]
         for a, phase in enumerate(pair):
-            first.append(Axis(phase.count, turned[a], 0, out.strides[a + 1]))
+            first.append(Axis(phase.count, taps.place[a], 0, out.strides[a + 1]))
             places.append(Axis(phase.rows, 0, lg.strides[a + 1], out.strides[a + 1] * strides[a]))
-            at[0] += turned[a] * phase.u0
+            at[0] += taps.place[a] * phase.u0
             at[1] += lg.strides[a + 1] * phase.at
             at[2] += out.strides[a + 1] * phase.first
+        pieces = [0]
+        while first and first[-1].v == len(pieces) * channels:  # in v side by side, so that vectors hold several places
+            beside = first.pop()
+            pieces = [p * beside.out + piece for p in range(beside.long(1)) for piece in pieces]
         batch = Axis(None, 0, lg.strides[0], out.strides[0])
         across = next((axis.long(capacity) for axis in reversed(places) if axis.length != 1), 0)
         rows = [*first, *places, batch] if across < min(SHORT, capacity) else [*first, batch, *places]
         rows = [axis for axis in rows if axis.length != 1]
-        over = [Axis(_length(kernel, 3), turned[3], lg.strides[3], 0)]
+        over = [Axis(_length(kernel, 3), taps.filter, lg.strides[3], 0)]
         for a, phase in reversed(list(enumerate(pair))):
-            e = math.gcd(strides[a], dilation[a])
             row = next((i for i, axis in enumerate(rows) if axis is places[a]), None)
-            clip = Clip(row, 1, -(dilation[a] // e), phase.at, _long(g, a + 1))
-            over.insert(0, Axis(phase.taps, turned[a] * (strides[a] // e), clip.reach * lg.strides[a + 1], 0, clip))
-        nests.append(Nest(out.width, tuple(rows), tuple(over), *at))
+            clip = Clip(row, 1, -(dilation[a] // common[a]), phase.at, _long(g, a + 1))
+            over.insert(0, Axis(phase.taps, taps.next[a], clip.reach * lg.strides[a + 1], 0, clip))
+        nest = Nest(padded(len(pieces) * channels), tuple(rows), tuple(over), at[0], at[1], at[2])
+        nests.append(replace(nest, pieces=tuple(pieces), piece=channels) if len(pieces) > 1 else nest)
     return Plan(kernel, g, tuple(nests), copy)
+
+
+@dataclass(frozen=True)
+class Taps:
+    """Strides of a kernel turned round: between the taps of neighbouring places, of one place, and between filters."""
+
+    place: tuple[int, int]
+    next: tuple[int, int]
+    filter: int
+
+
+def _by_phases(kernel: Tensor, layout: Layout, every: Sequence[int]) -> tuple[Taps, Copy]:
+    """A kernel with its channels side by side, of which each of `every` so many neighbouring places meets other taps.
+
+    Channels that do not fill vectors are followed by those of the neighbours' taps.
+    """
+    height, width, channels, filters = (_long(kernel, a) for a in range(4))
+    (down, across), row = every, padded(channels)
+    if channels % LINE == 0:
+        strides, copy = _turned(kernel, layout, 2, row)
+        return Taps(strides[:2], (strides[0] * down, strides[1] * across), strides[3]), copy  # type: ignore[arg-type]
+    row = padded(down * across * channels)
+    place, tap = (across * channels, channels), (-(-width // across) * filters * row, filters * row)
+    to = [f"i{a}/{every[a]}*{tap[a]} + i{a}%{every[a]}*{place[a]}" for a in range(2)] + ["i2", f"i3*{row}"]
+    lines = _copied(kernel, layout, 2, " + ".join(t for t, d in zip(to, kernel.shape, strict=True) if d != 1))
+    return Taps(place, tap, row), Copy(-(-height // down) * tap[0], lines)
 
 
 def scratch_room(copy: Copy) -> int:

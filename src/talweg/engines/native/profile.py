@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from talweg.engines.native.contraction import operands
 from talweg.engines.native.runtime import MOST_THREADS
 from talweg.engines.native.schedule import CONTRACTIONS
 from talweg.graph import BATCH, Array, Program, Tensor
@@ -201,7 +202,7 @@ class Counters:
 
 
 def multiplications(node: Tensor, capacity: int) -> int:
-    """Of a contraction, for `capacity` rows; those with the zeros of a convolution's border are counted.
+    """Of a contraction, for `capacity` rows; those with zeros of a convolution's border only where they are done.
 
     Of a slice of an input gradient: those that the places of the slice take.
     """
@@ -210,9 +211,19 @@ def multiplications(node: Tensor, capacity: int) -> int:
         return math.prod([*_lengths(node, capacity), *over])
     if node.op.name in ("slice", "conv2d_input_gradient"):
         return _sent_back(node, capacity)
-    b = node.inputs[1]
-    kernel, result = (b, node) if node.op.name == "conv2d" else (node, b)
-    return math.prod([*_lengths(result, capacity), *_lengths(kernel, capacity)[:3]])
+    return _slid_over(node, capacity)
+
+
+def _slid_over(node: Tensor, capacity: int) -> int:
+    """Pairs of a place of a convolution's result and a tap that lies within the picture there, times channels."""
+    x, (picture, other) = node.inputs[0], operands(node)
+    kernel, result = (_lengths(t, capacity) for t in ((other, node) if node.op.name == "conv2d" else (node, other)))
+    total = result[0] * result[3] * kernel[2]
+    for a, (s, d) in enumerate(zip(node.attributes["strides"], node.attributes["dilation"], strict=True)):
+        low = 0 if picture is x else x.attributes["padding"][a + 1][0]
+        inside, taps = range(low, low + _lengths(picture, capacity)[a + 1]), range(kernel[a])
+        total *= sum(i * s + u * d in inside for i in range(result[a + 1]) for u in taps)
+    return total
 
 
 def _sent_back(node: Tensor, capacity: int) -> int:

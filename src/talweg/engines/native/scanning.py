@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from talweg.engines.base import has_rows
+from talweg.engines.native import contraction
 from talweg.engines.native.division import ALONE, Division
 from talweg.engines.native.layout import C_TYPE, Layout
 from talweg.engines.native.looping import Body
@@ -62,7 +63,7 @@ class Inside:
         self.layouts: dict[Tensor, Layout] = {}
         self._pointers: dict[Tensor, str] = {}
         s = body.schedule
-        operands = {x for k in s.kernels if k.op in CONTRACTIONS for x in (*k.nodes, *k.nodes[0].inputs)}
+        operands = {x for k in s.kernels if k.op in CONTRACTIONS for x in (*k.nodes, *contraction.operands(k.nodes[0]))}
         for own, given in body.given.items():
             if given.op.name == "batch_size":
                 continue

@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 
+from talweg.engines.native.contraction import operands
 from talweg.engines.native.formulas import COSTLY, ELEMENTWISE, LEAVES, MOVEMENT
 from talweg.engines.native.layout import Layout
 from talweg.errors import GraphError
@@ -99,6 +100,8 @@ def schedule(program: Program) -> Schedule:
             kernels[at].moved |= moved
             kernels[at].is_plain &= _is_plain(node, kept)
             place[node] = at
+    kernels = _sunk(kernels, set(program.results))
+    place = {node: at for at, kernel in enumerate(kernels) for node in kernel.nodes}
     return Schedule(program, kernels, kept, _in_place(program, kernels, place), _by_columns(program))
 
 
@@ -156,7 +159,7 @@ def _kept(program: Program, cut: dict[Tensor, Tensor]) -> set[Tensor]:
         if node.op.name in (*ALONE, "random_uniform") or (node.op.name in ELEMENTWISE and users[node] > 1):
             kept.add(node)
         if node.op.name in FROM_MEMORY or _is_regrouping(node):
-            kept |= {x for x in node.inputs if x.op.name not in LEAVES}
+            kept |= {x for x in operands(node) if x.op.name not in LEAVES}
         if node.op.name in (*MOVEMENT, "sum", "max"):
             kept |= {x for x in node.inputs if _is_costly(x, kept)}
     return kept - set(cut.values()) | set(cut)
@@ -226,6 +229,31 @@ def _group_for(node: Tensor, kernels: list[Kernel], after: int, moved: set[Tenso
         if is_like and not k.is_random and not moved & set(k.nodes):
             return at
     return None
+
+
+def _sunk(kernels: list[Kernel], results: set[Tensor]) -> list[Kernel]:
+    """The kernels, without groups that only one other group of their shape reads: it computes them itself.
+
+    Those stay of which there is less to read than of what they are computed from.
+    """
+    for k in reversed([k for k in kernels if _is_movable(k)]):
+        nodes, shape = set(k.nodes), k.nodes[0].shape
+        readers = [other for other in kernels if other.reads & nodes]
+        if len(readers) != 1 or nodes & results:
+            continue
+        (into,) = readers
+        more = [x for x in k.reads - into.reads if x.shape == shape]
+        if _is_movable(into) and into.nodes[0].shape == shape and not into.moved & nodes and len(more) <= len(nodes):
+            into.nodes[:0] = k.nodes
+            into.reads = k.reads | into.reads - nodes
+            into.moved |= k.moved
+            into.is_plain &= k.is_plain
+            kernels = [other for other in kernels if other is not k]
+    return kernels
+
+
+def _is_movable(k: Kernel) -> bool:
+    return k.op == "loop" and not k.is_update and not k.is_random
 
 
 def _in_place(program: Program, kernels: list[Kernel], place: dict[Tensor, int]) -> dict[Tensor, Tensor]:

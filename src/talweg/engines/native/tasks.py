@@ -111,7 +111,7 @@ def _can_stay(x: Tensor, s: Schedule, plans: dict[Tensor, contraction.Plan], lan
             return False
         if plan.v is x and (plan.copy or plan.product or any(nest.width % lanes for nest in plan.nests)):
             return False
-    return bool(readers) and all(x in k.nodes[0].inputs for k in readers)
+    return bool(readers) and all(x in contraction.operands(k.nodes[0]) for k in readers)
 
 
 def _rows(axis: int) -> Division:
@@ -214,7 +214,7 @@ def _divisions(
         out.append(_rows(node.shape.index(BATCH)))
     elif plan and plan.outer is not None:
         out.append(Division("outer", ("outer", node.shape[plan.outer]), plan.outer))
-    elif plan and plan.nests[0].rows:
+    elif plan and plan.nests[0].shared(capacity) >= 0:
         out.append(Division("outer", ("outer", node), None))
     elif longest is not None and kernel.op in ("loop", "sum", "max", "argmax", *CONTRACTIONS) and not kernel.is_random:
         out.append(Division("outer", ("outer", node.shape[longest]), longest))

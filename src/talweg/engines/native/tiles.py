@@ -72,6 +72,7 @@ class Nest:
 
     The last of `rows` is tiled; where it is short, each tile has all of it, and rows of the one before. block: rows of
     the batch that are summed before the next tile is turned to, where all of them would not stay in the cache (0: all).
+    pieces: where the elements of a row do not all lie side by side, how far from its place each `piece` of them begins.
     """
 
     width: int
@@ -82,6 +83,8 @@ class Nest:
     at_out: int = 0
     block: int = 0
     divided: int | None = None
+    pieces: tuple[int, ...] = ()
+    piece: int = 0
 
     def is_clipped(self, axis: int) -> bool:
         """Whether what is summed depends on the place along one of `rows`."""
@@ -90,18 +93,15 @@ class Nest:
     @property
     def has_whole(self) -> bool:
         """Whether the last of `rows` is short enough for tiles to hold all of it."""
-        last = len(self.rows) - 1
-        is_free = last > 0 and not self.is_clipped(last) and not self.is_clipped(last - 1)
-        return is_free and (self.rows[last].length or MOST_WHOLE + 1) <= MOST_WHOLE
+        return len(self.rows) > 1 and (self.rows[-1].length or MOST_WHOLE + 1) <= MOST_WHOLE
 
     def shared(self, capacity: int) -> int:
-        """Which of `rows` threads share out: the longest that can be divided anywhere."""
+        """Which of `rows` threads share out: the longest that can be divided anywhere (-1: none can)."""
         if self.divided is not None:
             return self.divided
-        lengths = [axis.long(capacity) for axis in self.rows]
-        if len(lengths) > 1 and (self.has_whole or self.is_clipped(len(lengths) - 1)):
-            lengths.pop()
-        return lengths.index(max(lengths)) if lengths else -1
+        tiled = len(self.rows) - 1 - self.has_whole
+        free = [i for i in range(tiled + 1) if i < tiled or not self.is_clipped(i)]
+        return max(free, key=lambda i: self.rows[i].long(capacity), default=-1)
 
     def work(self, capacity: int) -> int:
         """Multiplications."""
@@ -114,11 +114,13 @@ class Nest:
 def merged(axes: list[Axis]) -> tuple[Axis, ...]:
     """The axes, neighbours made one where all three tensors go on from one to the next: fewer loops, longer tiles."""
     out: list[Axis] = []
-    for axis in (a for a in axes if a.length != 1):
+    for axis in (a for a in axes if a.length != 1 or a.clip):
         last = out[-1] if out else None
         if (
             last
             and axis.length is not None
+            and last.clip is None
+            and axis.clip is None
             and all(getattr(last, name) == getattr(axis, name) * axis.length for name in ("v", "s", "out"))
         ):
             length = None if last.length is None else last.length * axis.length
@@ -191,7 +193,7 @@ def micro_kernel(
     return [*lines, *(["}"] if part or nest.block else []), "}"]
 
 
-Met = list[list[int]]  # for each k of an axis that is cut off: those of a tile's rows that meet it
+Rows = list[tuple[int, int]]  # of a tile: which one along the axis that is tiled, and along the one it has whole
 
 
 class _Tiles:
@@ -201,13 +203,15 @@ class _Tiles:
     """
 
     def __init__(self, nest: Nest, panel: list[Piece], lanes: int, again: str | None, table: str) -> None:
-        self.nest, self.panel, self.again, self.table = nest, panel, again, table
+        self.nest, self.panel, self.again, self.table, self._lanes = nest, panel, again, table, lanes
         rows, most = nest.rows or (NOTHING,), most_rows(len(panel), lanes)
         has_whole = nest.has_whole and 2 * rows[-1].long(1) <= most
         self.whole = rows[-1] if has_whole else NOTHING
         self.outer, self.tiled = (rows[:-2], rows[-2]) if has_whole else (rows[:-1], rows[-1])
         self._most = most // self.whole.long(1)
-        self._clipped = next((a for a in nest.over if a.clip and a.clip.axis == len(nest.rows) - 1), None)
+        tiled = len(nest.rows) - 1 - has_whole
+        self._own: dict[int | None, int] = {tiled: 0, len(nest.rows) - 1: int(has_whole)}
+        """Which number of a tile's row counts along an axis of the nest."""
 
     def lines(self, capacity: int, is_shared: bool) -> list[str]:
         """Loops over the tiles."""
@@ -230,23 +234,35 @@ class _Tiles:
         """Tiles at known places: of two sizes, and others where rows at the ends meet less of what is summed."""
         count = -(-length // self._most)
         sizes = [length // count + (i < length % count) for i in range(count)]
-        tiles = [(sum(sizes[:i]), r, self._met(sum(sizes[:i]), r)) for i, r in enumerate(sizes)]
+        tiles = [(sum(sizes[:i]), r) for i, r in enumerate(sizes)]
         out = []
-        for (r, met), alike in groupby(tiles, lambda tile: tile[1:]):
-            starts = [start for start, *_ in alike]
-            out += [f"for (long m = {starts[0]}; m < {starts[-1] + r}; m += {r}) {{", *self._tile(r, met), "}"]
+        for (r, _), group in groupby(tiles, lambda tile: (tile[1], self._all_met(*tile))):
+            starts = [start for start, _ in group]
+            loop = f"for (long m = {starts[0]}; m < {starts[-1] + r}; m += {r}) {{"
+            out += [loop, *self._tile(r, starts[0]), "}"]
         return out
 
-    def _met(self, start: int, r: int) -> Met | None:
-        """What r rows from `start` on meet; None where all of them meet all."""
-        if self._clipped is None or (clip := self._clipped.clip) is None:
-            return None
-        met = [[i for i in range(r) if clip.meets(start + i, k)] for k in range(self._clipped.long(1))]
-        return met if any(len(rows) < r for rows in met) else None
+    def _rows(self, r: int) -> Rows:
+        return [(i, w) for i in range(r) for w in range(self.whole.long(1))]
 
-    def _tile(self, r: int, met: Met | None = None) -> list[str]:
-        """A tile at `m`: r rows of `tiled` in registers, summed over all contracted axes."""
-        rows = [(i, j) for i in range(r) for j in range(self.whole.long(1))]
+    def _all_met(self, start: int, r: int) -> list[list[Rows] | None]:
+        """What r rows of `tiled` meet, from `start` on."""
+        return [self._met(axis, self._rows(r), start) for axis in self.nest.over]
+
+    def _met(self, axis: Axis, rows: Rows, start: int) -> list[Rows] | None:
+        """For each k of a contracted axis those of a tile's rows that meet it; None where that is not the tile's."""
+        clip = axis.clip
+        if clip is None or (own := self._own.get(clip.axis)) is None:
+            return None
+        first = (start, 0)[own]
+        return [[row for row in rows if clip.meets(first + row[own], k)] for k in range(axis.long(1))]
+
+    def _tile(self, r: int, start: int = 0) -> list[str]:
+        """A tile at `m`: r rows of `tiled` in registers, summed over all contracted axes.
+
+        start: an m where they meet what they meet at all others.
+        """
+        rows = self._rows(r)
         sums = [
             (kind, f"c{i}_{w}_{j}", f"*({kind}u *)(to + {i * self.tiled.out + w * self.whole.out + at})")
             for i, w in rows
@@ -260,10 +276,29 @@ class _Tiles:
             lines += [f"const real *s{i} = s[m + {i}];" for i in range(r)]
         if self.again:
             lines.append(f"if ({self.again}) {{ " + " ".join(f"{c} = {place};" for _, c, place in sums) + " }")
-        return [*lines, *self._summed(0, here, rows, met), *(f"{place} = {c};" for _, c, place in sums)]
+        lines += self._summed(0, here, rows, start)
+        return [*lines, *(self._in_pieces(r) if self.nest.pieces else [f"{place} = {c};" for _, c, place in sums])]
 
-    def _summed(self, d: int, here: Path, rows: list[tuple[int, int]], met: Met | None) -> list[str]:
-        """Loops over the contracted axes from `d` on. One that rows of the tile meet in part only is written out."""
+    def _in_pieces(self, r: int) -> list[str]:
+        """Stores a tile whose rows are in pieces: from registers to where they lie side by side, and from there."""
+        first, (last, kind) = self.panel[0][0], self.panel[-1]
+        end, piece, whole = last + (self._lanes if kind == "vec" else self._lanes // 2), self.nest.piece, self.whole
+        count, size = whole.long(1), end - first
+        lines = [f"real side[{r * count}][{size}];"]
+        for number, (i, w) in enumerate(self._rows(r)):
+            for j, (at, kind) in enumerate(self.panel):
+                lines.append(f"*({kind}u *)(side[{number}] + {at - first}) = c{i}_{w}_{j};")
+        lines.append(f"for (long i = 0; i < {r}; i++) for (long w = 0; w < {count}; w++) {{")
+        lines.append(f"real *row = to + i*{self.tiled.out} + w*{whole.out}, *from = side[i*{count} + w];")
+        for number, place in enumerate(self.nest.pieces):
+            begin, stop = max(first, number * piece), min(end, (number + 1) * piece)
+            if begin < stop:
+                to = place + begin - number * piece
+                lines.append(f"memcpy(row + {to}, from + {begin - first}, {stop - begin} * sizeof(real));")
+        return [*lines, "}"]
+
+    def _summed(self, d: int, here: Path, rows: Rows, start: int) -> list[str]:
+        """Loops over the contracted axes from `d` on; where the tile's rows do not all meet all, over parts of them."""
         nest = self.nest
         if d == len(nest.over):
             is_table = self.table == "s" and self.tiled.length is None
@@ -279,15 +314,20 @@ class _Tiles:
                 lines.append(f"{{ const real a = {number}; {products} }}")
             return lines
         axis = nest.over[d]
-        if met is not None and axis is self._clipped:
-            parts = [(k, [row for row in rows if row[0] in those]) for k, those in enumerate(met) if those]
-            return [x for k, those in parts for x in ("{", *self._summed(d + 1, (*here, (k, axis)), those, met), "}")]
-        start, end = ("b", "e") if self.again and d == 0 else ("0", axis.bound)
-        if axis.clip is not None and axis is not self._clipped:
-            row = "0" if axis.clip.axis is None else f"r{axis.clip.axis}"
-            start, end = axis.clip.bounds(row, axis.long(1))
-        inner = self._summed(d + 1, (*here, (f"k{d}", axis)), rows, met)
-        return [f"for (long k{d} = {start}, e{d} = {end}; k{d} < e{d}; k{d}++) {{", *inner, "}"]
+        if (met := self._met(axis, rows, start)) is not None:
+            lines = []
+            for those, group in groupby(range(len(met)), met.__getitem__):
+                ks = list(group)
+                k: str | int = f"k{d}" if len(ks) > 1 else ks[0]
+                loop = f"for (long {k} = {ks[0]}; {k} < {ks[-1] + 1}; {k}++) {{" if len(ks) > 1 else "{"
+                if those:
+                    lines += [loop, *self._summed(d + 1, (*here, (k, axis)), those, start), "}"]
+            return lines
+        low, high = ("b", "e") if self.again and d == 0 else ("0", axis.bound)
+        if axis.clip is not None:
+            low, high = axis.clip.bounds("0" if axis.clip.axis is None else f"r{axis.clip.axis}", axis.long(1))
+        inner = self._summed(d + 1, (*here, (f"k{d}", axis)), rows, start)
+        return [f"for (long k{d} = {low}, e{d} = {high}; k{d} < e{d}; k{d}++) {{", *inner, "}"]
 
 
 Path = tuple[tuple[str | int, Axis], ...]  # how far along each axis

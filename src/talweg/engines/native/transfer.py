@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from talweg.engines.native.body import flat_index
-from talweg.engines.native.layout import C_TYPE, Layout
+from talweg.engines.native.layout import C_TYPE, LINE, Layout
 from talweg.engines.native.loops import axes_and_index, bound
 from talweg.graph import BATCH, Tensor
 
@@ -19,9 +19,13 @@ def gather(number: int, x: Tensor, layout: Layout, pointer: str) -> list[str]:
         to = f"to + i*{layout.strides[0]}"
         lines.append(f"for (long i = lo; i < hi; i++) memcpy({to}, from + order[i]*{row}, {row} * sizeof *to);")
     else:
-        lines.append("for (long i0 = lo; i0 < hi; i0++)")
+        lines += [  # rows lie anywhere in a large array: the next one is sent for
+            f"for (long i0 = lo; i0 < hi; i0++) {{ const {kind} *next = from + order[i0 + 1 < hi ? i0 + 1 : i0]*{row};",
+            f"for (long i = 0; i < {row}; i += {LINE}) __builtin_prefetch(next + i);",
+        ]
         lines += [f"for (long i{a} = 0; i{a} < {bound(layout, a, True)}; i{a}++)" for a in axes[1:]]
-        lines.append(f"to[{layout.offset(index)}] = from[order[i0]*{row} + {flat_index(('0', *index[1:]), x.shape)}];")
+        at = flat_index(("0", *index[1:]), x.shape)
+        lines.append(f"to[{layout.offset(index)}] = from[order[i0]*{row} + {at}]; }}")
     return [*lines, "}"]
 
 
