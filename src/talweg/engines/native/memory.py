@@ -112,7 +112,7 @@ class Memory:
 def plan_memory(s: Schedule, phases: Sequence[Sequence[Run]], capacity: int, precision: str) -> Memory:
     """A place for every leaf, every tensor that a kernel leaves for another, and every copy."""
     m = Memory(precision, capacity, s)
-    program = s.program
+    program, results = s.program, set(s.program.results)
     tasks = [task for runs in phases for run in runs for task in run.tasks]
     last: dict[Thing, int] = {}
     for task in tasks:
@@ -136,18 +136,19 @@ def plan_memory(s: Schedule, phases: Sequence[Sequence[Run]], capacity: int, pre
         m.layouts[value], m.offsets[value] = m.lay_out(value), m.offsets[state]
     base = m.own_size
     for run in (run for runs in phases for run in runs):
-        m.own_size = max(m.own_size, _plan_run(m, run, set(program.results), last, base))
+        m.own_size = max(m.own_size, _plan_run(m, run, results, last, base))
     # ... and the rest from the phase that makes it to the last that reads it: first fit into what is free meanwhile.
     end = len(phases)
     living: list[tuple[int, int, int]] = []  # (offset, size, last phase)
     for number, runs in enumerate(phases):
         living = [x for x in living if x[2] >= number]
         for thing in (thing for run in runs for task in run.tasks for thing in task.writes):
-            until = end if thing in program.results else last.get(thing, -1)
+            until = end if thing in results else last.get(thing, -1)
             if until < 0 or thing in m.offsets or thing in m.own:
                 continue
-            m.offsets[thing] = _gap(living, m.room(thing), base=m.size)
-            living.append((m.offsets[thing], m.room(thing), until))
+            room = m.room(thing)
+            m.offsets[thing] = _gap(living, room, base=m.size)
+            living.append((m.offsets[thing], room, until))
     m.size = max([m.size, *(m.offsets[t] + m.room(t) for t in m.offsets)])
     m.size += 64 * ALIGNMENT
     for k in s.kernels:
