@@ -1,7 +1,7 @@
 """Random small networks, whose training is held against the reference element by element: two steps or so, at most.
 
 Layers are drawn from the table of `test_layers`, update rules from their own. A run of the suite tries a few networks;
-TALWEG_NETWORKS=300 tries as many as that.
+TALWEG_NETWORKS=300 tries as many as that on each engine.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
@@ -57,9 +58,10 @@ def networks(draw: st.DrawFn) -> Network:
     return Network(start, end)
 
 
-@settings(max_examples=int(os.environ.get("TALWEG_NETWORKS", "6")), suppress_health_check=list(HealthCheck))
+@pytest.mark.parametrize("engine", COMPILED)
+@settings(max_examples=int(os.environ.get("TALWEG_NETWORKS", "3")), suppress_health_check=list(HealthCheck))
 @given(network=networks(), data=st.data())
-def test_a_training_step_agrees_with_the_reference(network: Network, data: st.DataObject) -> None:
+def test_a_training_step_agrees_with_the_reference(engine: str, network: Network, data: st.DataObject) -> None:
     shape, output_shape = (flat(end)[0].example_shape for end in (network.inputs, network.outputs))
     loss = data.draw(st.sampled_from(["MeanSquaredError", "MeanAbsoluteError"]), "loss")
     rule = OPTIMIZERS.get(data.draw(st.sampled_from(RULES), "rule"))()
@@ -75,9 +77,8 @@ def test_a_training_step_agrees_with_the_reference(network: Network, data: st.Da
     values: dict[str, Any] = first_values(program, network.variables, rule)
     values |= {"x": x, "y": y, "seed": key_of(5), "learning_rate": np.array(0.125)}
     step = family({"": (program, values)}, rows, batch_size)
-    make = COMPILED[data.draw(st.sampled_from(list(COMPILED)), "engine")]
     note(f"{network.blocks}")
-    wrong = disagreements(make(), step, expected(step))
+    wrong = disagreements(COMPILED[engine](), step, expected(step))
     assert not wrong, "\n" + "\n".join(wrong)
 
 
