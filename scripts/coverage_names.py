@@ -89,7 +89,6 @@ LAYERS = Section(
         ADAPTIVE: "AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D "
         "AdaptiveMaxPooling2D AdaptiveMaxPooling3D",
         CELLS: "RNN SimpleRNNCell LSTMCell GRUCell StackedRNNCells",
-        "masks are not available": "Masking",
         "tables and text become numbers before training: `talweg.data`": "CategoryEncoding Discretization "
         "HashedCrossing Hashing IntegerLookup StringLookup TextVectorization",
         "pictures come in one size: `talweg.data.read_images(size=...)`": "Resizing CenterCrop RandomCrop",

@@ -13,6 +13,8 @@ Shape = tuple[int, ...]
 CASES: list[tuple[str, dict[str, Any], Shape, Shape]] = [
     ("InputLayer", {"shape": (3, 2)}, (3, 2), (3, 2)),
     ("Identity", {}, (3, 2), (3, 2)),
+    ("Masking", {}, (3, 2), (3, 2)),
+    ("Masking", {"mask_value": 0.5}, (2, 3, 2), (2, 3, 2)),
     ("Rescaling", {"scale": 1 / 255}, (3, 2), (3, 2)),
     ("Rescaling", {"scale": 2.0, "offset": -1.0}, (3,), (3,)),
     ("Normalization", {}, (3,), (3,)),
@@ -29,6 +31,7 @@ CASES: list[tuple[str, dict[str, Any], Shape, Shape]] = [
     ),
     ("Embedding", {"input_dim": 7, "output_dim": 3}, (4,), (4, 3)),
     ("Embedding", {"input_dim": 7, "output_dim": 2, "embeddings_initializer": "normal"}, (2, 3), (2, 3, 2)),
+    ("Embedding", {"input_dim": 7, "output_dim": 2, "mask_zero": True}, (4,), (4, 2)),
     # activations
     ("Activation", {"activation": "tanh"}, (4,), (4,)),
     ("Activation", {"activation": "softmax"}, (2, 3), (2, 3)),
@@ -183,10 +186,12 @@ CASES: list[tuple[str, dict[str, Any], Shape, Shape]] = [
     ("GRU", {"units": 3, "bias_initializer": "random_normal"}, (4, 2), (3,)),
     ("GRU", {"units": 2, "reset_after": False, "return_sequences": True, "recurrent_dropout": 0.4}, (3, 2), (3, 2)),
     ("GRU", {"units": 2, "use_bias": False, "kernel_regularizer": "l2", "go_backwards": True}, (3, 2), (2,)),
+    ("GRU", {"units": 2, "zero_output_for_mask": True}, (3, 2), (2,)),
     ("Bidirectional", {"layer": {"class": "GRU", "units": 2, "return_sequences": True}}, (3, 2), (3, 4)),
     ("Bidirectional", {"layer": {"class": "LSTM", "units": 2}, "merge_mode": "mul"}, (3, 2), (2,)),
     ("TimeDistributed", {"layer": {"class": "Dense", "units": 3, "activation": "tanh"}}, (4, 2), (4, 3)),
     ("TimeDistributed", {"layer": {"class": "Conv1D", "filters": 2, "kernel_size": 2}}, (2, 4, 1), (2, 3, 2)),
+    ("TimeDistributed", {"layer": {"class": "BatchNormalization", "momentum": 0.9}}, (3, 2), (3, 2)),
     # chance and penalties
     ("Dropout", {"rate": 0.4}, (6,), (6,)),
     ("Dropout", {"rate": 0.5, "noise_shape": (None, 1, 3)}, (4, 3), (4, 3)),

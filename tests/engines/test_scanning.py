@@ -68,6 +68,22 @@ def test_any_body_agrees_with_the_reference(step: Callable[..., Any], states: in
         np.testing.assert_allclose(found[name], value, 1e-10, 1e-12, err_msg=name)
 
 
+def test_a_loop_over_rows_that_one_thread_does_does_all_of_them() -> None:
+    """Small as it is, it is done where the loop before it was, whose rows depend on each other; and names are apart."""
+    loss: Tensor = g.constant(0.0)
+    y = X
+    for step in (of_the_batch, recurrent, of_the_batch, recurrent):
+        _, [y, *_] = g.scan(step, [y], [ZERO])
+        loss = loss + g.sum(g.sin(y))
+    slopes = dict(zip("xub", gradient(loss, [X, U, B]), strict=True))
+    made = Program("loops", (X,), (U, B), {"y": y, **slopes}, {})
+    values = {name: value[:4] if name == "x" else value for name, value in VALUES.items()}
+    expected = run_once(Reference("float64"), made, values, 4)
+    found = run_once(native("float64"), made, values, 4)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, 1e-9, 1e-11, err_msg=name)
+
+
 SPELLED = [case[:4] for case in test_losses.CASES if case[0].startswith("CTC")]
 
 

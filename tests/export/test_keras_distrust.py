@@ -71,8 +71,8 @@ NOT_HERE: list[tuple[Any, str]] = [
     (put(units=-1), r"layer 'hidden', a Dense: Dense: units must be a number in {1, 2, ...}; got -1"),
     (put(dtype="bfloat16"), r"layer 'hidden': its dtype is 'bfloat16'; Talweg reads float32"),
     (
-        lambda layer: layer.update(class_name="Embedding", config={"name": "h", "mask_zero": True}),
-        r"no option 'mask_zero'",
+        lambda layer: layer.update(class_name="Embedding", config={"name": "h", "lora_rank": 2}),
+        r"no option 'lora_rank'",
     ),
 ]
 

@@ -271,6 +271,14 @@ def test_float64_stays_float64(tmp_path: Path, keras: ModuleType) -> None:
     np.testing.assert_array_equal(model.predict(x), again.predict(x))
 
 
+def test_a_mode_is_fixed_where_someone_fixed_it(tmp_path: Path, keras: ModuleType) -> None:
+    """Keras writes training=False of every layer that asks for the mode, and trains it all the same."""
+    for k, fixed, after in ((keras, {}, None), (talweg, {}, None), (talweg, {"training": False}, False)):
+        x = k.layers.Input((4,))
+        k.Model(x, k.layers.Dropout(0.5)(k.layers.Dense(3)(x), **fixed)).save(tmp_path / "m.keras")
+        assert [call.training for call in talweg.load(tmp_path / "m.keras").network.calls] == [None, after]
+
+
 def test_equal_models_make_equal_files(tmp_path: Path) -> None:
     for name in ("a.keras", "b.keras"):
         Sequential([Input((3,)), layers.Dense(2)], seed=1).save(tmp_path / name)

@@ -53,9 +53,8 @@ ABSENT = {
 # The same, of one class or function.
 ABSENT_IN = {
     ("Flatten", "data_format"): "channels are last",
-    ("Embedding", "mask_zero"): "masks are not available",
     ("Embedding", "weights"): "set_weights, once the layer is built",
-    ("Bidirectional", "weights"): "set_weights, once the layer is built",
+    ("Bidirectional", "weights"): "Keras takes it and does nothing with it; set_weights, once the layer is built",
     ("Normalization", "invert"): "undoing a normalization is the scaler's: talweg.data.Scaling",
     ("Input", "sparse"): ONE_ARRAY,
     ("Input", "ragged"): ONE_ARRAY,
@@ -97,6 +96,7 @@ OWN = {
     "trainable": "in Keras, part of **kwargs",
     "dtype": "in Keras, part of **kwargs",
     "input_dim": "in Keras, part of **kwargs",
+    "zero_output_for_mask": "in Keras, part of **kwargs",
     "min_val": "of PyTorch's hardtanh",
     "max_val": "of PyTorch's hardtanh",
     "options": "of the function that is averaged; in Keras **kwargs",

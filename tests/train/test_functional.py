@@ -348,7 +348,7 @@ def fitted(x: Any, y: Any, **how: Any) -> Callable[[], Any]:
         (lambda: Input((3,), dtype="text"), "'text'"),
         (lambda: Dense(1)(np.ones((2, 3))), "Numbers go through a model"),
         (lambda: Dense(1)(X, training=True), "training=True"),
-        (lambda: Dense(1)(X, mask=X), "masks"),
+        (lambda: Dense(1)(X, mask=X), "a mask cannot be given by hand"),
         (lambda: X / X, "divided"),
         (lambda: [*X], "iterated"),
         (lambda: bool(X), "no value yet"),

@@ -31,6 +31,7 @@ ALIKE = (
         nn.ELU,
         nn.Softmax,
         nn.Identity,
+        nn.Masking,
         nn.ActivityRegularization,
     ),
     *(nn.Dropout, nn.GaussianDropout, nn.GaussianNoise, nn.AlphaDropout),

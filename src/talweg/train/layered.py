@@ -276,11 +276,7 @@ class Layered:
 
     def modes(self) -> tuple[bool, ...]:
         """Whether each layer is trainable, those of models within too: batch normalization asks even for the states."""
-        return tuple(
-            mode
-            for layer in self.layers
-            for mode in (layer.modes() if isinstance(layer, Layered) else (bool(layer.trainable),))
-        )
+        return tuple(mode for layer in self.layers for mode in layer.modes())
 
     def get_weights(self) -> list[Array]:
         """Copies of all weight arrays, layer by layer."""

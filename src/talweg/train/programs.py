@@ -106,7 +106,7 @@ def evaluation_program(network: Network, form: Form, goals: Sequence[Goal]) -> P
     context = Context(training=False)
     answers = outputs_of(network, given, states, context)
     total, parts = _losses(network, states, context, goals, given, answers)
-    kept, outputs, updates = _measured(goals, total, parts, given, answers)
+    kept, outputs, updates = _measured(goals, total, parts, given, answers, context)
     return Program("evaluate", tuple(given.values()), (*states.values(), *kept), outputs, updates)
 
 
@@ -125,7 +125,7 @@ def training_program(network: Network, form: Form, goals: Sequence[Goal], rule: 
     constraints = {states[v].name: v.declared.constraint for v in network.trainable_variables if v.declared.constraint}
     slots, new = rule.apply(trained, gradients, iterations, rate, constraints)
 
-    kept, outputs, measured = _measured(goals, total, parts, given, answers)
+    kept, outputs, measured = _measured(goals, total, parts, given, answers, context)
     updates = {**new, **context.updates, **measured, iterations: iterations + g.constant(1, "uint")}
     looks = {LOSS: total, **{f"{GRADIENT}{w.name}": d for w, d in zip(trained, gradients, strict=True)}}
     outputs |= {"learning_rate": rate, **(looks if rule.searches else {})}
@@ -153,7 +153,8 @@ def _losses(
     for goal, y_pred in zip(goals, answers, strict=True):
         if goal.loss is None:
             continue
-        part = goal.loss.reduce(goal.loss.examples(given[goal.y], y_pred), given.get(goal.sample_weight))
+        examples, counts = goal.loss.counted(given[goal.y], y_pred, context.masks.get(y_pred))
+        part = goal.loss.reduce(examples, given.get(goal.sample_weight), counts)
         if goal.label is not None:
             parts[goal.label] = part
         terms.append(part if goal.weight is None else part * goal.weight)
@@ -164,7 +165,12 @@ def _losses(
 
 
 def _measured(
-    goals: Sequence[Goal], loss: Tensor, parts: Mapping[str, Tensor], given: Given, answers: Sequence[Tensor]
+    goals: Sequence[Goal],
+    loss: Tensor,
+    parts: Mapping[str, Tensor],
+    given: Given,
+    answers: Sequence[Tensor],
+    context: Context,
 ) -> tuple[list[Tensor], dict[str, Tensor], dict[Tensor, Tensor]]:
     """Accumulators, outputs and updates of the mean losses and of every metric."""
     rows = g.batch_size()
@@ -183,8 +189,9 @@ def _measured(
             weight = given.get(goal.sample_weight, ones) if measured.weighted else ones
             shapes = metric.accumulators(y_pred)
             s = {k: g.state_tensor(f"metrics/{label}/{k}", shape) for k, shape in shapes.items()}
+            masked = {"mask": context.masks[y_pred]} if metric.takes_masks and y_pred in context.masks else {}
             try:
-                new = metric.accumulate(given[goal.y], y_pred, weight, s)
+                new = metric.accumulate(given[goal.y], y_pred, weight, s, **masked)
             except (ShapeError, GraphError) as error:
                 raise ShapeError(f"metric {label!r} cannot be measured with this loss's labels: {error}") from None
             updates |= {s[k]: new[k] for k in s}

@@ -140,7 +140,7 @@ def scan_function(writer: _Writer, task: Compute, name: str) -> list[str]:
         mine = Compute(kernel.name, (), [], kernel=replace(kernel, is_plain=is_plain), plan=plan)
         copies: dict[Thing, int | None] = {c: None for c in task.reads if isinstance(c, Detour) and c.node is node}
         mine.chosen = Choice(ROWS if has_rows(node) else ALONE, copies)
-        own = f"{name}_{number}"
+        own = f"{name}_in_{number}"  # `name` with a number may be another loop's
         lines += inner._contraction(mine, own) if plan else inner._loops(mine, own)
         calls.append(inner.calls[mine])
     writer.calls[task] = f"{name}(memory, own, n, lo, hi, left, right);"
@@ -150,7 +150,7 @@ def scan_function(writer: _Writer, task: Compute, name: str) -> list[str]:
         f"/* {body.loop}: {body.length} steps */",
         f"static void {name}(char *memory, char *own, long n, long lo, long hi, long left, long right)\n{{",
         "(void)own; (void)n; (void)right;",
-        *([] if body.is_rowwise else ["lo = 0; hi = n;"]),
+        *(["lo = 0; hi = n;"] if task.division == ALONE else []),
         *_begin(inside, body, writer.memory),
         order.format(body.length - 1),
         *_bring(inside, body),

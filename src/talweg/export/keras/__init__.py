@@ -44,17 +44,22 @@ def load(path: Path, *, compile: bool = True, engine: Any = "auto") -> Any:
     if path.suffix == ".keras":
         with archive.opened(path, IN_ZIP) as (texts, file):
             described = parse_json(path, texts["config.json"], "a model's JSON")
-            return _revived(path, described, described.get("compile_config"), file, weights, compile, engine)
+            metadata = parse_json(path, texts.get("metadata.json", "{}"), "what wrote the file, as JSON")
+            is_own = str(metadata.get("written_by", "")).startswith("Talweg")
+            with reading.said_of(path):
+                document = reading.document(described, is_own)
+            return _revived(path, document, described.get("compile_config"), file, weights, compile, engine)
     with archive.hdf5(path) as file:
-        return _revived(path, *legacy.descriptions(file), file, legacy, compile, engine)
+        old, compilation = legacy.descriptions(file)
+        with reading.said_of(path):
+            document = reading.document(old)
+        return _revived(path, document, compilation, file, legacy, compile, engine)
 
 
 def _revived(
-    path: Path, described: Any, compilation: Any, file: archive.File, form: Any, compile: bool, engine: Any
+    path: Path, document: Any, compilation: Any, file: archive.File, form: Any, compile: bool, engine: Any
 ) -> Any:
     """The model of a description, with the weights that `form` finds in the file."""
-    with reading.said_of(path):
-        document = reading.document(described)
     with saved.understood(path):
         model = saved.blank(document)
     if compile and compilation:

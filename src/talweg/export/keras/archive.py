@@ -81,7 +81,8 @@ def opened(path: Path, member: str) -> Iterator[tuple[dict[str, str], File]]:
             with zipfile.ZipFile(stream) as archive:
                 if len(archive.infolist()) > MOST_MEMBERS:
                     raise corrupt(path, f"{FORM} of a few members", f"it has {len(archive.infolist()):,}")
-                texts = {"config.json": _member(path, archive, "config.json", MOST_TEXT).decode()}
+                names = ["config.json", *(n for n in archive.namelist() if n == "metadata.json")]
+                texts = {name: _member(path, archive, name, MOST_TEXT).decode() for name in names}
                 data = _member(path, archive, member, MAX_BYTES)
         except TalwegError:
             raise

@@ -18,7 +18,7 @@ import numpy as np
 from talweg.data.files import corrupt, short
 from talweg.errors import CorruptFileError, DataError, TalwegError, UnknownNameError, UsageError
 from talweg.export.keras.vocabulary import IGNORED, KINDS, OPERATIONS, PRECISIONS, RENAMED, SAYS_NOTHING
-from talweg.nn.layers import InputLayer
+from talweg.nn.layers import LAYERS, InputLayer
 from talweg.nn.layers.symbolic import flat, mapped, single
 from talweg.nn.seeds import next_seed
 from talweg.registry import Described
@@ -43,9 +43,9 @@ def said_of(path: Path, hint: str = "") -> Iterator[None]:
         raise corrupt(path, "a description of a model", f"it lacks or garbles something ({error!r})") from error
 
 
-def document(described: Mapping[str, Any]) -> Config:
-    """The description that `talweg.train.saved.blank` makes a model of."""
-    reader = _Reader()
+def document(described: Mapping[str, Any], is_own: bool = False) -> Config:
+    """The description that `talweg.train.saved.blank` makes a model of. is_own: Talweg wrote it."""
+    reader = _Reader(is_own)
     if described.get("class_name") not in MODELS:
         raise UsageError(
             f"it is a {described.get('class_name')}; Sequential and functional models can be read, and none that are a "
@@ -127,7 +127,8 @@ class _Place:
 class _Reader:
     """Reads one file: notes the precisions of its layers, and which layers stand at several places."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_own: bool) -> None:
+        self.is_own = is_own
         self.precisions: set[str] = set()
         self.known: dict[Any, str] = {}
 
@@ -197,17 +198,22 @@ class _Reader:
     def functional(self, config: Mapping[str, Any], path: str) -> Config:
         described = {(each.get("name") or each["config"]["name"]): each for each in config["layers"]}
         is_old = any(isinstance(node, list) for each in described.values() for node in each["inbound_nodes"])
+        needed = set(described) if is_old else _needed(described, config["output_layers"])
         layers: list[Config] = []
         calls: dict[tuple[str, int], tuple[Any, Any]] = {}
         for name, each in described.items():
             if _is_operation(each):
+                if name not in needed:  # it makes a mask, which the layers here make themselves
+                    continue
                 made, inputs = self.operation(name, each, is_old)
                 layers.append(made)
                 calls[name, 0] = inputs, None
                 continue
             layers.append(self.block(each, path))
             for i, node in enumerate(each["inbound_nodes"]):
-                calls[name, i] = _given(node, f"layer {name!r}")
+                inputs, training = _given(node, f"layer {name!r}")
+                # Keras 3 writes training=False of layers that nobody fixed, and does not look at it when it trains
+                calls[name, i] = inputs, training if is_old or self.is_own else None
 
         counted = {name for name, each in described.items() if each["class_name"] in MODELS}
         if not is_old:
@@ -225,9 +231,11 @@ class _Reader:
             return mapped(lambda p: [p.layer, p.node - (is_old and p.layer in counted), p.index], structure)
 
         told = {key: (fed(inputs), training) for key, (inputs, training) in calls.items()}
+        order = _in_order({key: list(_leaves(inputs)) for key, (inputs, _) in told.items()}, described)
+        _demand_masks_of_layers(order, {key: list(_leaves(inputs)) for key, (inputs, _) in told.items()}, described)
         ordered = [
             {"layer": key[0], "inputs": told[key][0], **({} if told[key][1] is None else {"training": told[key][1]})}
-            for key in _in_order({key: list(_leaves(inputs)) for key, (inputs, _) in told.items()}, described)
+            for key in order
         ]
         return {
             "layers": layers,
@@ -294,6 +302,44 @@ def _tensors(value: Any) -> Any:
     raise DataError(f"{str(value)[:60]} is no placeholder")
 
 
+def _histories(value: Any) -> list[str]:
+    """The layers and operations that answer the placeholders in a structure."""
+    if _is_tensor(value):
+        return [value["config"]["keras_history"][0]]
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return [name for part in parts for name in _histories(part)]
+
+
+def _needed(described: Mapping[str, Any], ends: Any) -> set[str]:
+    """What leads to the outputs, but for what only makes masks: Keras writes down how those come to be, too."""
+    found: set[str] = set()
+    waiting = [leaf for leaf in flat(ends) if isinstance(leaf, str)]
+    while waiting:
+        name = waiting.pop()
+        if name in described and name not in found:
+            found.add(name)
+            for node in described[name]["inbound_nodes"]:
+                others = {key: each for key, each in (node.get("kwargs") or {}).items() if key != "mask"}
+                waiting += _histories([node["args"], others])
+    return found
+
+
+def _demand_masks_of_layers(order: Any, feeders: Mapping[Any, Any], described: Mapping[str, Any]) -> None:
+    """Raises `UsageError` for a mask that does not come along with what a layer is given."""
+    masked: set[tuple[str, int]] = set()
+    for key in order:
+        name, node = key
+        each, given = described[name], any(feeder in masked for feeder in feeders[key])
+        call = [] if _is_operation(each) else each["inbound_nodes"][node]
+        if isinstance(call, Mapping) and _histories((call.get("kwargs") or {}).get("mask")) and not given:
+            raise UsageError(f"layer {name!r} is called with a mask of its own; in Talweg masks come with the input")
+        kind, config = _bare(each["class_name"]), each["config"]
+        makes = kind in (*MODELS, "Masking") or bool(config.get("mask_zero"))
+        hands_on = given and kind in LAYERS and LAYERS.get(kind).supports_masking
+        if makes or (hands_on and config.get("return_sequences", True)):
+            masked.add(key)
+
+
 def _given(node: Any, where: str) -> tuple[Any, bool | None]:
     """What a layer is given at one call, and the mode that was fixed there."""
     if isinstance(node, list):
@@ -304,6 +350,7 @@ def _given(node: Any, where: str) -> tuple[Any, bool | None]:
         options = dict(node["kwargs"])
         given = [*node["args"], *(options.pop(key) for key in ("inputs", "x") if key in options)]
     training = options.pop("training", None)
+    options.pop("mask", None)
     others = {key: value for key, value in options.items() if any(each is not None for each in flat(value))}
     if len(given) != 1 or others:
         beside = ", ".join(others) or f"{len(given)} arguments"

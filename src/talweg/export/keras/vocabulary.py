@@ -75,7 +75,6 @@ SAYS_NOTHING: dict[str, tuple[Any, ...]] = {
     "data_format": ("channels_last",),
     "renorm_momentum": (0.99,),  # of no use without `renorm`, which is an error
     "value_range": ([0, 255],),  # of layers that look at no values
-    "zero_output_for_mask": (True,),  # there are no masks
     "decay": (0.0,),
     "relative_step": (True,),  # of Adafactor
 }

@@ -30,6 +30,7 @@ from talweg.nn.layers.convolution import (
 )
 from talweg.nn.layers.core import (
     Identity,
+    Masking,
     Normalization,
     Rescaling,
 )
@@ -179,6 +180,7 @@ __all__ = [
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "Masking",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPooling1D",

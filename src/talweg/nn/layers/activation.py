@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from talweg import graph as g
-from talweg.errors import UsageError
+from talweg.errors import ShapeError, UsageError
 from talweg.graph import Tensor
 from talweg.nn import activations, constraints, initializers, regularizers
 from talweg.nn.layers.arguments import axes
@@ -19,6 +19,8 @@ from talweg.registry import setting
 @dataclass(eq=False, repr=False)
 class Activation(Layer):
     """$y = f(x)$ for an activation given by name or as a function."""
+
+    supports_masking = True
 
     activation: Any = setting(activations.get)
 
@@ -34,6 +36,7 @@ class ReLU(Layer):
     Raises `UsageError` for a max_value, a negative_slope or a threshold θ below 0.
     """
 
+    supports_masking = True
     ranges: ClassVar[Mapping[str, str]] = {
         "max_value": "[0, inf)",
         "negative_slope": "[0, inf)",
@@ -57,6 +60,7 @@ class LeakyReLU(Layer):
     Keras's layer has 0.3 by default, its function of that name 0.2, PyTorch's module 0.01. Maas et al. (2013).
     """
 
+    supports_masking = True
     ranges: ClassVar[Mapping[str, str]] = {"negative_slope": "[0, inf)"}
 
     negative_slope: float = 0.3
@@ -73,6 +77,8 @@ class PReLU(Layer):
     shared_axes: axes, counted with the batch's, along which one α serves: (1, 2) for one a channel of a picture.
     Raises `ShapeError` where the examples lack one. He et al., "Delving deep" (2015).
     """
+
+    supports_masking = True
 
     alpha_initializer: Any = setting(initializers.get, "Zeros")
     alpha_regularizer: Any = setting(regularizers.get, None)
@@ -96,6 +102,8 @@ class RReLU(Layer):
     Xu et al., "Empirical evaluation of rectified activations" (2015).
     """
 
+    supports_masking = True
+
     lower: float = 1 / 8
     upper: float = 1 / 3
     seed: int | None = None
@@ -117,6 +125,8 @@ class RReLU(Layer):
 class ELU(Layer):
     r"""$y = x$ where $x > 0$, else $\alpha (e^{x} - 1)$. Clevert et al. (2016)."""
 
+    supports_masking = True
+
     alpha: float = 1.0
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
@@ -126,9 +136,19 @@ class ELU(Layer):
 
 @dataclass(eq=False, repr=False)
 class Softmax(Layer):
-    r"""$y_c = e^{x_c} / \sum_k e^{x_k}$ along `axis`, one or several, counted with the batch's."""
+    r"""$y_c = e^{x_c} / \sum_k e^{x_k}$ along `axis`, one or several, counted with the batch's.
+
+    Raises `ShapeError` for masked sequences where `axis` is that of their steps.
+    """
+
+    supports_masking = True
 
     axis: Any = setting(axes, -1)
+
+    def compute_mask(self, x: Tensor, mask: Tensor | None) -> Tensor | None:
+        if mask is not None and self.counted(self.axis, x.rank)[0] < mask.rank:
+            raise ShapeError(f"layer {self.title!r}: Softmax runs along the steps of a sequence, some of them masked")
+        return mask
 
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
         axes = self.counted(self.axis, x.rank)

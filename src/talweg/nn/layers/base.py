@@ -32,6 +32,7 @@ class Context:
     training  whether this is the training program
     updates   new values of a layer's own states, such as moving averages: `update` fills it
     losses    penalties on activations: added to the loss
+    masks     of tensors that have one, which of their steps count: truth values (batch, steps)
     prefix    the names of the models around the layer at hand
     """
 
@@ -40,6 +41,7 @@ class Context:
     step: Tensor | None = None
     updates: dict[Tensor, Tensor] = field(default_factory=dict)
     losses: list[Tensor] = field(default_factory=list)
+    masks: dict[Tensor, Tensor] = field(default_factory=dict)
     layer: str = ""
     prefix: str = ""
     met: dict[str, int] = field(default_factory=dict)
@@ -94,6 +96,7 @@ class Layer(Described):
     registry: ClassVar[Registry[Any]] = LAYERS
     assignable: ClassVar[frozenset[str]] = frozenset({"trainable"})
     takes_several: ClassVar[bool] = False  # whether `call` may be given a list of tensors
+    supports_masking: ClassVar[bool] = False  # whether the mask of what it is given is also that of what it answers
     dtypes: ClassVar[tuple[str | None, ...]] = (None, "float32", "float64")
     has_input_dim: ClassVar[bool] = False  # whether `input_dim` is an argument of its own
     # What happens to a layer is no part of its description, so these are no fields; each layer has its own.
@@ -154,6 +157,10 @@ class Layer(Described):
         """The formula. x: (batch, *input_shape). p: the parameters as tensors, by name."""
         raise UsageError(f"{type(self).__name__} must define call(x, p, context)")
 
+    def compute_mask(self, x: Any, mask: Any) -> Any:
+        """The mask of what `call` answers for x, or None. mask: that of x, or a list where x is one."""
+        return mask if self.supports_masking else None
+
     def examine(self, x: Array, argument: str) -> None:
         """Looks at examples that go straight into the layer, before any program does: may raise `DataError`."""
 
@@ -161,14 +168,18 @@ class Layer(Described):
         """The placeholder of what the layer answers, for the placeholder that an `Input` or another layer gave.
 
         training=False fixes the mode of this use: batch normalization then takes its moving statistics, also while the
-        model trains. `mask` may only be None. Raises `ShapeError`, naming the layer, where it cannot take the input.
+        model trains. `mask` may only be None: masks come from `Masking` and `Embedding`. Raises `ShapeError`, naming
+        the layer, where it cannot take the input.
 
         >>> from talweg.nn.layers import Dense, Input
         >>> Dense(10)(Input((784,))).shape
         (None, 10)
         """
         if mask is not None:
-            raise UsageError(f"{self.title}: masks are not available")
+            raise UsageError(
+                f"{self.title}: a mask cannot be given by hand; it comes from the layers Masking(mask_value) and "
+                "Embedding(..., mask_zero=True), and goes along with what they answer"
+            )
         if not self.takes_several and isinstance(inputs, (list, tuple)):
             if len(inputs) != 1:
                 raise UsageError(
@@ -225,11 +236,15 @@ class Layer(Described):
         own = SimpleNamespace(**{k: states[v] for k, v in self._variables.items()})
         context.enter(self.title)
         try:
-            return symbolic.mapped(lambda y: context.name(y, "output"), self.call(x, own, context))
+            answer = symbolic.mapped(lambda y: context.name(y, "output"), self.call(x, own, context))
+            masks = self.compute_mask(x, symbolic.mapped(context.masks.get, x))
         except (ShapeError, GraphError) as error:
             named = f"layer {self.title!r}"
             given = " and ".join(str(list(t.shape[1:])) for t in symbolic.flat(x))
             raise ShapeError(str(error) if named in str(error) else f"{named}, given {given}: {error}") from None
+        pairs = zip(symbolic.flat(answer), symbolic.flat(masks), strict=False)  # states come last, and have none
+        context.masks.update({y: mask for y, mask in pairs if mask is not None})
+        return answer
 
     # ── what a user asks ──────────────────────────────────────────────────────────────────────────────────
 
@@ -257,7 +272,15 @@ class Layer(Described):
 
     @property
     def trainable_variables(self) -> list[Variable]:
-        return [v for v in self.variables if v.declared.trainable and self.trainable]
+        return [v for v in self.variables if v.declared.trainable and self.trains(v.declared.name)]
+
+    def trains(self, parameter: str) -> bool:
+        """Whether training may now change the parameter of this name."""
+        return self.trainable
+
+    def modes(self) -> tuple[bool, ...]:
+        """Whether it is trainable, and so each layer within."""
+        return (bool(self.trainable),)
 
     @property
     def built(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from talweg import graph as g
-from talweg.errors import UsageError
+from talweg.errors import ShapeError, UsageError
 from talweg.graph import Tensor
 from talweg.nn import initializers
 from talweg.nn.layers.arguments import axes, numbers
@@ -22,13 +22,43 @@ from talweg.registry import setting
 class Identity(Layer):
     """$y = x$: a place in a network with a name, by which what is there can be asked for."""
 
+    supports_masking = True
+
     def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
         return x
 
 
 @dataclass(eq=False, repr=False)
+class Masking(Layer):
+    """Steps of a sequence at which every number is `mask_value` do not count: y is 0 there and x elsewhere.
+
+    x, y: (batch, steps, features). The mask, (batch, steps), goes along with y, as in Keras: recurrent layers stay as
+    they are at such a step, `GlobalAveragePooling1D`, losses and mean metrics leave it out. Layers that take each step
+    by itself hand it on (`supports_masking`); it ends, with a warning, at those that mix steps, such as `Conv1D`.
+
+    >>> from talweg.nn.layers import LSTM, Input
+    >>> LSTM(16)(Masking()(Input((28, 8)))).shape
+    (None, 16)
+    """
+
+    supports_masking = True
+
+    mask_value: float = 0.0
+
+    def compute_mask(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        return g.max(g.where(g.equal(x, self.mask_value), 0.0, 1.0), -1) > 0
+
+    def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
+        if x.rank < 2:
+            raise ShapeError(f"layer {self.title!r}: Masking needs examples of (steps, features); got single numbers")
+        return g.where(g.expand_dims(self.compute_mask(x, None), -1), x, 0.0)
+
+
+@dataclass(eq=False, repr=False)
 class Rescaling(Layer):
     r"""$y = \text{scale} \cdot x + \text{offset}$; ``Rescaling(1/255)`` brings pixels into 0..1."""
+
+    supports_masking = True
 
     scale: Any = setting(partial(numbers, name="scale"))
     offset: Any = setting(partial(numbers, name="offset"), 0.0)
@@ -44,6 +74,8 @@ class Normalization(Layer):
     Give `mean` and `variance`, or call ``adapt(x_train)`` before training. axis: the axes that keep statistics of their
     own (by default the last), counted with the batch's as in Keras; None for one mean of everything.
     """
+
+    supports_masking = True
 
     axis: Any = setting(lambda a: None if a in (None, [], ()) else axes(a), -1)  # in Keras's files None is []
     mean: Any = setting(partial(numbers, name="mean", optional=True), None)

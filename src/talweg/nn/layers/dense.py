@@ -40,6 +40,7 @@ class Dense(_Activated):
     Raises `UsageError` for `units` below 1, `ShapeError` for an input without axes.
     """
 
+    supports_masking = True
     ranges: ClassVar[Mapping[str, str]] = {"units": "{1, 2, ...}"}
 
     units: int

@@ -25,6 +25,8 @@ class Embedding(Layer):
     model's input goes straight into the layer, `fit`, `evaluate` and `predict` raise `DataError`; elsewhere its y is
     NaN, so that the loss shows it (as with JAX in Keras; TensorFlow and PyTorch stop).
 
+    mask_zero: 0 stands for no word, and the steps where it is are masked; see `Masking`.
+
     Bengio et al., "A neural probabilistic language model" (2003).
 
     >>> from talweg.nn.layers import Input
@@ -40,6 +42,10 @@ class Embedding(Layer):
     embeddings_initializer: Any = setting(initializers.get, "uniform")
     embeddings_regularizer: Any = setting(regularizers.get, None)
     embeddings_constraint: Any = setting(constraints.get, None)
+    mask_zero: bool = False
+
+    def compute_mask(self, x: Tensor, mask: Tensor | None) -> Tensor | None:
+        return g.where(g.equal(x, 0.0), False, True) if self.mask_zero else None
 
     def parameters(self, input_shape: tuple[int, ...]) -> Iterable[Parameter]:
         yield self.weight("embeddings", (self.input_dim, self.output_dim))

@@ -22,6 +22,7 @@ class _Merging(Layer):
     """The base: `merge` makes one of a list of tensors, x_i: (batch, ...)."""
 
     takes_several = True
+    supports_masking = True
     fewest: ClassVar[int] = 1
     most: ClassVar[int | None] = None
 
@@ -33,10 +34,19 @@ class _Merging(Layer):
             )
         if self.most is not None and len(x) > self.most:
             raise UsageError(f"layer {self.title!r}: {type(self).__name__} takes {self.most} inputs; got {len(x)}")
-        return self.merge(list(x))
+        masks = [context.masks.get(t) for t in x]
+        return self.merge(self.completed(list(x), masks) if any(m is not None for m in masks) else list(x))
+
+    def completed(self, x: list[Tensor], masks: list[Tensor | None]) -> list[Tensor]:
+        """The inputs with something neutral at steps that do not count in one of them, where Keras does so."""
+        return x
 
     def merge(self, x: list[Tensor]) -> Tensor:
         raise UsageError(f"{type(self).__name__} must define merge(x)")
+
+    def compute_mask(self, x: list[Tensor], mask: list[Tensor | None]) -> Tensor | None:
+        """A step counts if it does in one of the inputs; all of them, where an input has no mask."""
+        return None if None in mask else functools.reduce(_either, mask)  # type: ignore[arg-type]
 
 
 @dataclass(eq=False, repr=False)
@@ -75,9 +85,14 @@ class Subtract(_Elementwise):
 
 @dataclass(eq=False, repr=False)
 class Multiply(_Elementwise):
-    r"""$y = \prod_i x_i$, element by element: a gate is ``Multiply()([x, sigmoid])``."""
+    r"""$y = \prod_i x_i$, element by element: a gate is ``Multiply()([x, sigmoid])``. A masked step counts as 1."""
 
     fold = operator.mul
+
+    def completed(self, x: list[Tensor], masks: list[Tensor | None]) -> list[Tensor]:
+        somewhere = self.compute_mask(x, masks)
+        ones = [_kept(m, t, 1.0) for t, m in zip(x, masks, strict=True)]
+        return ones if somewhere is None else [_kept(somewhere, ones[0], 0.0), *ones[1:]]
 
 
 @dataclass(eq=False, repr=False)
@@ -90,15 +105,25 @@ class Average(_Elementwise):
         return super().merge(x) * (1 / len(x))
 
 
+class _Extreme(_Elementwise):
+    """Of the inputs that count at a step; where none does, of the first."""
+
+    def completed(self, x: list[Tensor], masks: list[Tensor | None]) -> list[Tensor]:
+        one = x[0]
+        for t, mask in reversed(list(zip(x, masks, strict=True))):
+            one = _kept(mask, t, one)
+        return [_kept(mask, t, one) for t, mask in zip(x, masks, strict=True)]
+
+
 @dataclass(eq=False, repr=False)
-class Maximum(_Elementwise):
+class Maximum(_Extreme):
     r"""$y = \max_i x_i$, element by element. Where two are equal, each gets half the gradient (decision 001)."""
 
     fold = g.maximum
 
 
 @dataclass(eq=False, repr=False)
-class Minimum(_Elementwise):
+class Minimum(_Extreme):
     r"""$y = \min_i x_i$, element by element."""
 
     fold = g.minimum
@@ -118,6 +143,17 @@ class Concatenate(_Merging):
     def merge(self, x: list[Tensor]) -> Tensor:
         [axis] = self.counted(self.axis, x[0].rank)
         return x[0] if len(x) == 1 else g.concat(x, axis)
+
+    def compute_mask(self, x: list[Tensor], mask: list[Tensor | None]) -> Tensor | None:
+        given = [m for m in mask if m is not None]
+        [axis] = self.counted(self.axis, x[0].rank)
+        if not given or axis >= given[0].rank:
+            return super().compute_mask(x, mask)
+        every = g.constant(True)  # of an input without a mask each step counts
+        whole = [
+            g.broadcast_to(every, t.shape[: given[0].rank]) if m is None else m for t, m in zip(x, mask, strict=True)
+        ]
+        return g.concat(whole, axis)
 
 
 @dataclass(eq=False, repr=False)
@@ -155,10 +191,22 @@ class Dot(_Merging):
         v = g.reshape(v, (batch, *[1] * len(of_u), *of_v, k))
         return g.sum(u * v, axis=-1, keepdims=not (of_u or of_v))
 
+    def compute_mask(self, x: list[Tensor], mask: list[Tensor | None]) -> None:
+        return None
+
 
 def _with_last(x: Tensor, axis: int) -> Tensor:
     """`x` with `axis` as its last."""
     return g.transpose(x, [*(a for a in range(x.rank) if a != axis), axis])
+
+
+def _kept(mask: Tensor | None, x: Tensor, otherwise: Any) -> Tensor:
+    """x where the mask, if there is one, says that it counts."""
+    return x if mask is None else g.where(g.reshape(mask, (*mask.shape, *[1] * (x.rank - mask.rank))), x, otherwise)
+
+
+def _either(a: Tensor, b: Tensor) -> Tensor:
+    return g.where(a, True, b)
 
 
 # ── Keras's functions ─────────────────────────────────────────────────────────────────────────────────────

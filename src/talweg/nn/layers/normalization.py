@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -48,11 +48,13 @@ class BatchNormalization(_Affine):
     x: (batch, ..., channels, ...), the channels along `axis`; γ (`scale`) and β (`center`) are learned, (channels,).
     In training, μ and σ² are the batch's, over all other axes (σ² divided by n, as in Keras), and the moving statistics
     become momentum · moving + (1 - momentum) · batch. Otherwise, and where `trainable` is False, the moving ones serve.
+    Steps that a mask leaves out do not count in the batch's.
 
     Raises `UsageError` for a momentum outside 0..1, an epsilon below 0, or axis 0; `ShapeError` where the examples have
     no axis `axis`. Ioffe and Szegedy, "Batch Normalization" (2015).
     """
 
+    supports_masking = True
     ranges: ClassVar[Mapping[str, str]] = {"momentum": "[0, 1]", "epsilon": "[0, inf)"}
 
     axis: int = setting(axis, -1)
@@ -84,10 +86,11 @@ class BatchNormalization(_Affine):
             """(channels,) so that it broadcasts along the channel axis of x."""
             return g.reshape(statistic, (*statistic.shape, *(1 for _ in range(channels + 1, x.rank))))
 
+        over = self._averages(x, context.masks.get(x), others)
         if context.training and self.trainable:
-            mean = g.mean(x, others)
+            mean = over(x)
             centered = x - wide(mean)  # once, for the variance and for y: one way back through the mean
-            variance = g.mean(g.square(centered), others)
+            variance = over(g.square(centered))
             self._move(p.moving_mean, mean, context)
             self._move(p.moving_variance, variance, context)
         else:
@@ -95,6 +98,18 @@ class BatchNormalization(_Affine):
         factor = 1.0 / g.sqrt(variance + self.epsilon)
         y = centered * wide(factor * p.gamma if self.scale else factor)
         return y + wide(p.beta) if self.center else y
+
+    def _averages(self, x: Tensor, mask: Tensor | None, axes: list[int]) -> Callable[[Tensor], Tensor]:
+        """How the mean over `axes` of something like x is taken: with a mask, of what counts alone, as in Keras."""
+        if mask is None:
+            return lambda numbers: g.mean(numbers, axes)
+        if mask.rank != x.rank - 1:
+            raise ShapeError(
+                f"layer {self.title!r}: BatchNormalization takes a mask of all axes but one; got {list(mask.shape)}"
+            )
+        counts = g.broadcast_to(g.expand_dims(mask, -1), x.shape)
+        number = g.sum(g.cast(counts, "float"), axes) + 1e-7
+        return lambda numbers: g.sum(g.where(counts, numbers, 0.0), axes) / number
 
     def _move(self, moving: Tensor, batch: Tensor, context: Context) -> None:
         """Lets a moving statistic take a step towards the batch's; two steps where the layer stands at two places."""
@@ -112,6 +127,8 @@ class LayerNormalization(_Affine):
     Raises `UsageError` for an epsilon below 0, `ShapeError` where the examples have no axis `axis`.
     Ba, Kiros and Hinton, "Layer normalization" (2016).
     """
+
+    supports_masking = True
 
     axis: Any = setting(axes, -1)
     epsilon: float = 1e-3
@@ -149,6 +166,8 @@ class GroupNormalization(_Affine):
     >>> GroupNormalization(4)(Input((8, 8, 16))).shape
     (None, 8, 8, 16)
     """
+
+    supports_masking = True
 
     groups: int = 32
     axis: int = setting(axis, -1)
@@ -223,6 +242,8 @@ class UnitNormalization(Layer):
 
     Raises `ShapeError` where the examples have no axis `axis`.
     """
+
+    supports_masking = True
 
     axis: Any = setting(axes, -1)
 

@@ -166,10 +166,23 @@ class _GlobalMaxPooling(_GlobalPooling):
 class GlobalAveragePooling1D(_GlobalAveragePooling):
     """The mean over all steps: (batch, steps, channels) becomes (batch, channels).
 
-    With `keepdims` it becomes (batch, 1, channels).
+    With `keepdims` it becomes (batch, 1, channels). Steps that a mask leaves out do not count; where none is left, the
+    mean is 0 (in Keras NaN).
     """
 
     axes = 1
+    supports_masking = True
+
+    def call(self, x: Tensor, p: Any, context: Context) -> Tensor:
+        mask = context.masks.get(x)
+        if mask is None:
+            return super().call(x, p, context)
+        places, counts = self.everywhere(x), g.expand_dims(mask, -1)
+        number = g.sum(g.cast(counts, "float"), places, self.keepdims)
+        return g.sum(g.where(counts, x, 0.0), places, self.keepdims) / g.maximum(number, 1.0)
+
+    def compute_mask(self, x: Tensor, mask: Tensor | None) -> None:
+        return None
 
 
 @dataclass(eq=False, repr=False)

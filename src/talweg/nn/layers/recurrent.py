@@ -6,7 +6,7 @@ What does not depend on the step before, x W + b, is one product for all steps; 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,9 +25,13 @@ class _Recurrent(Layer):
     """The base: a kernel W for what comes, a recurrent kernel U for what was remembered, a bias b, for each gate.
 
     Subclasses write `step`. Called on a list, or with `initial_state`, it begins with the states that it is given.
+    At a step that a mask leaves out, states and answer stay as they were; with `zero_output_for_mask` the answer is 0.
+    As in Keras 3, a sequence's mask is handed on but not looked at beside `initial_state`, and it is not turned round
+    with `go_backwards`.
     """
 
     takes_several = True
+    supports_masking = True
     gates: ClassVar[int] = 1
     states: ClassVar[int] = 1
     ranges: ClassVar[Mapping[str, str]] = {"units": "{1, 2, ...}", "dropout": "[0, 1)", "recurrent_dropout": "[0, 1)"}
@@ -43,6 +47,7 @@ class _Recurrent(Layer):
     go_backwards: bool
     stateful: bool
     seed: int | None
+    zero_output_for_mask: bool
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -90,9 +95,12 @@ class _Recurrent(Layer):
         """The new states, h first. z: x W + b, (batch, gates · units). seen: the h before, or what is left of it."""
         raise UsageError(f"{type(self).__name__} must define step(z, seen, states, p)")
 
-    def run(self, x: Any, p: Any, context: Context) -> tuple[Tensor, list[Tensor]]:
-        """h at every step, each where its x is; and the last states."""
+    def run(self, x: Any, p: Any, context: Context) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """What is said at every step, each where its x is; what is said at the end; and the last states."""
         sequence, *first = x if isinstance(x, list) else [x]
+        mask = None if first else context.masks.get(sequence)
+        if mask is not None and mask.rank != 2:
+            raise ShapeError(f"layer {self.title!r}: a mask of sequences is [batch, steps]; got {list(mask.shape)}")
         batch, _, features = sequence.shape
         z = _dropped(sequence, self.dropout, (None, 1, features), self.seed, context) @ p.kernel
         z = z if (bias := self.input_bias(p)) is None else z + bias
@@ -103,19 +111,35 @@ class _Recurrent(Layer):
             new = self.step(z, states[0] if kept is ones else states[0] * kept, states, p)
             return new, [new[0]]
 
-        begin = first or [g.broadcast_to(g.constant(0.0), (batch, self.units))] * self.states
-        last, [h] = g.scan(step, [z], begin, reverse=self.go_backwards, name=self.title)
-        return h, last
+        def masked(z: Tensor, counts: Tensor, *states: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+            new, _ = step(z, *states)
+            stay = [g.where(counts, after, before) for after, before in zip(new, states, strict=True)]
+            return stay, [stay[0]]
 
-    def answer(self, h: Tensor, last: list[Tensor], context: Context) -> Any:
+        begin = first or [g.broadcast_to(g.constant(0.0), (batch, self.units))] * self.states
+        if mask is None:
+            last, [h] = g.scan(step, [z], begin, reverse=self.go_backwards, name=self.title)
+            return h, last[0], last
+        counts = g.expand_dims(mask, -1)
+        last, [h] = g.scan(masked, [z, counts], begin, reverse=self.go_backwards, name=self.title)
+        if not self.zero_output_for_mask:
+            return h, last[0], last
+        end = 0 if self.go_backwards else mask.shape[1] - 1  # type: ignore[operator]
+        return g.where(counts, h, 0.0), g.where(g.slice(mask, [None, (end, end + 1)]), last[0], 0.0), last
+
+    def answer(self, h: Tensor, end: Tensor, last: list[Tensor], context: Context) -> Any:
         """What the layer was asked to return."""
-        y = h if self.return_sequences else last[0]
+        y = h if self.return_sequences else end
         context.penalize(y, self.activity_regularizer)
         return [y, *last] if self.return_state else y
 
     def call(self, x: Any, p: Any, context: Context) -> Any:
-        h, last = self.run(x, p, context)
-        return self.answer(flipped(h) if self.go_backwards and self.return_sequences else h, last, context)
+        h, end, last = self.run(x, p, context)
+        return self.answer(flipped(h) if self.go_backwards and self.return_sequences else h, end, last, context)
+
+    def compute_mask(self, x: Any, mask: Any) -> Any:
+        mask = mask[0] if isinstance(mask, list) else mask
+        return mask if self.return_sequences else None
 
 
 def flipped(x: Tensor) -> Tensor:
@@ -140,7 +164,8 @@ class SimpleRNN(_Recurrent):
     y and the last h. go_backwards: from the last step to the first, and y is in that order, as in Keras. Training drops
     the same features of x at every step (`dropout`), and the same of h on its way to U (`recurrent_dropout`; Gal and
     Ghahramani, 2016; Keras's LSTM and GRU draw one for each gate). unroll: taken for Keras's sake. Raises `UsageError`
-    for stateful=True.
+    for stateful=True. zero_output_for_mask: what is answered for a step that a mask leaves out is 0, and not what was
+    answered before.
 
     Elman, "Finding structure in time" (1990).
 
@@ -170,6 +195,8 @@ class SimpleRNN(_Recurrent):
     stateful: bool = False
     unroll: bool = False
     seed: int | None = None
+    _: KW_ONLY
+    zero_output_for_mask: bool = False
 
     def step(self, z: Tensor, seen: Tensor, states: Sequence[Tensor], p: Any) -> list[Tensor]:
         return [self.activation(z + seen @ p.recurrent_kernel)]
@@ -213,6 +240,8 @@ class LSTM(_Recurrent):
     stateful: bool = False
     unroll: bool = False
     use_cudnn: Any = "auto"
+    _: KW_ONLY
+    zero_output_for_mask: bool = False
 
     def bias(self) -> Parameter:
         plain = super().bias()
@@ -267,6 +296,8 @@ class GRU(_Recurrent):
     unroll: bool = False
     reset_after: bool = True
     use_cudnn: Any = "auto"
+    _: KW_ONLY
+    zero_output_for_mask: bool = False
 
     def bias(self) -> Parameter:
         return self.weight("bias", (2, 3 * self.units)) if self.reset_after else super().bias()

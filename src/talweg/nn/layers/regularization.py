@@ -21,6 +21,7 @@ from talweg.registry import setting
 class _Dropping(Layer):
     """The base of what is done with probability `rate`, and in training only."""
 
+    supports_masking = True
     ranges: ClassVar[Mapping[str, str]] = {"rate": "[0, 1)"}
 
     rate: float
@@ -146,6 +147,7 @@ class GaussianNoise(Layer):
     Raises `UsageError` for a stddev below 0.
     """
 
+    supports_masking = True
     ranges: ClassVar[Mapping[str, str]] = {"stddev": "[0, inf)"}
 
     stddev: float
@@ -161,6 +163,7 @@ class GaussianNoise(Layer):
 class ActivityRegularization(Layer):
     r"""$y = x$, with $l_1 \sum |x| + l_2 \sum x^2$ of an example added to the loss."""
 
+    supports_masking = True
     ranges: ClassVar[Mapping[str, str]] = {"l1": "[0, inf)", "l2": "[0, inf)"}
 
     l1: float = 0.0

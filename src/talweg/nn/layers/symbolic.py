@@ -7,6 +7,7 @@ A model is the calls between its inputs and its outputs.
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -71,6 +72,7 @@ class KerasTensor:
     """
 
     call: Call  # that answers it
+    mask: Tensor | None = None  # which of its steps count
 
     def __init__(self, tensor: Tensor, index: int = 0, dtype: str | None = None) -> None:
         self.tensor, self.index = tensor, index
@@ -209,6 +211,8 @@ def call(block: Block, inputs: Structure, training: bool | None, context: Any) -
             f"{block.title}: training=True cannot be fixed in a model, for then its predictions would be random; "
             "leave it out, or give training=False"
         )
+    masks = {x.tensor: x.mask for x in placeholders if x.mask is not None}
+    context.masks.update(masks)
     is_new = False
     try:
         is_new = block.declare(mapped(lambda x: x.example_shape, inputs))
@@ -219,7 +223,13 @@ def call(block: Block, inputs: Structure, training: bool | None, context: Any) -
         if isinstance(error, TalwegError):  # a layer without a name yet is told by its class
             error.args = (str(error).replace("layer None", f"layer {block.title!r}"),)
         raise
-    return noted(block, inputs, training, tensors)
+    if masks and not getattr(block, "supports_masking", True):
+        message = f"layer {block.title!r} does not pass masks on: the layers after it, and the loss, see every step"
+        warnings.warn(message, stacklevel=3)
+    outputs = noted(block, inputs, training, tensors)
+    for y in flat(outputs):
+        y.mask = context.masks.get(y.tensor)
+    return outputs
 
 
 def noted(

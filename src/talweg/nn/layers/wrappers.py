@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from types import SimpleNamespace
 from typing import Any
@@ -27,9 +27,25 @@ def _layer(value: Any) -> Any:
 class _Wrapper(Layer):
     """The base: variables of the layers within are its own, under a name before theirs."""
 
+    supports_masking = True
+
+    @property
+    def ways(self) -> Sequence[tuple[str, Layer]]:
+        """The layers within, and what their variables' names begin with."""
+        raise UsageError(f"{type(self).__name__} must define ways")
+
+    def trains(self, parameter: str) -> bool:
+        within = [
+            (layer, parameter.removeprefix(prefix)) for prefix, layer in self.ways if parameter.startswith(prefix)
+        ]
+        return super().trains(parameter) and all(layer.trains(name) for layer, name in within)
+
+    def modes(self) -> tuple[bool, ...]:
+        return (*super().modes(), *(mode for _, layer in self.ways for mode in layer.modes()))
+
     def _parameters_of(self, inner: Layer, prefix: str, input_shape: Any) -> Iterable[Parameter]:
         for declared in inner.parameters(input_shape):
-            yield replace(declared, name=prefix + declared.name, trainable=declared.trainable and inner.trainable)
+            yield replace(declared, name=prefix + declared.name)
 
     def _own(self, p: Any, prefix: str) -> Any:
         """The parameters of the layer within, by the names that they have there."""
@@ -52,6 +68,7 @@ class Bidirectional(_Wrapper):
     What both answer is joined by merge_mode: "concat", "sum", "ave", "mul", or None for a list of both. With
     `return_sequences`, what both say of one step is joined. backward_layer: another layer for the way back, which
     must have go_backwards=True. With return_state, the states of the first follow, then those of the second.
+    What is said of a masked step is 0 (`zero_output_for_mask`), as in Keras.
 
     Raises `UsageError` for a layer that is not recurrent. Schuster and Paliwal, "Bidirectional recurrent neural
     networks" (1997).
@@ -83,9 +100,12 @@ class Bidirectional(_Wrapper):
 
     @property
     def ways(self) -> list[tuple[str, _Recurrent]]:
-        """The two layers, and what their variables' names begin with."""
         back = self.backward_layer or replace(self.layer, go_backwards=True, name=None)
-        return [("forward_", self.layer), ("backward_", back)]
+        zero = self.layer.return_sequences
+        return [
+            (prefix, layer if layer.zero_output_for_mask == zero else replace(layer, zero_output_for_mask=zero))
+            for prefix, layer in (("forward_", self.layer), ("backward_", back))
+        ]
 
     def _halves(self, x: Any) -> list[Any]:
         """What each of the two is given: the sequence, and half of the states to begin with."""
@@ -102,21 +122,26 @@ class Bidirectional(_Wrapper):
     def call(self, x: Any, p: Any, context: Context) -> Any:
         answers, states = [], []
         for (prefix, layer), given in zip(self.ways, self._halves(x), strict=True):
-            h, last = layer.run(given, self._own(p, prefix), context)
-            y = layer.answer(h, last, context)
+            h, end, last = layer.run(given, self._own(p, prefix), context)
+            y = layer.answer(h, end, last, context)
             answers.append(y[0] if layer.return_state else y)
             states += last if layer.return_state else []
         y = MERGED[self.merge_mode](*answers)
         listed = y if isinstance(y, list) else [y]
         return [*listed, *states] if states or self.merge_mode is None else y
 
+    def compute_mask(self, x: Any, mask: Any) -> Any:
+        mask = self.layer.compute_mask(x, mask)
+        return [mask, mask] if self.merge_mode is None else mask
+
 
 @dataclass(eq=False, repr=False)
 class TimeDistributed(_Wrapper):
     """The same layer at every step of a sequence: x (batch, steps, ...), y (batch, steps, ...).
 
-    In training, a layer that drops numbers drops the same at every step. Raises `UsageError` around a layer that keeps
-    statistics (BatchNormalization takes a whole sequence by itself) or that answers several tensors.
+    In training, a layer that drops numbers drops the same at every step, and one that keeps statistics updates them at
+    each, as in Keras; BatchNormalization by itself takes the statistics of a whole sequence. Of a mask the layer sees
+    what belongs to the step. Raises `UsageError` around a layer that answers several tensors.
 
     >>> from talweg.nn.layers import Conv2D, Input
     >>> TimeDistributed(Conv2D(8, 3))(Input((10, 28, 28, 1))).shape
@@ -130,6 +155,10 @@ class TimeDistributed(_Wrapper):
         if self.layer is None:
             raise UsageError("TimeDistributed takes a layer, such as Dense(16); got None")
 
+    @property
+    def ways(self) -> list[tuple[str, Layer]]:
+        return [("", self.layer)]
+
     def parameters(self, input_shape: tuple[int, ...]) -> Iterable[Parameter]:
         if not input_shape:
             raise ShapeError(f"layer {self.name!r}: TimeDistributed needs examples of (steps, ...); got single numbers")
@@ -139,16 +168,24 @@ class TimeDistributed(_Wrapper):
         if isinstance(self.layer, Dense) and x.rank > 2:  # it takes all steps at once
             return self.layer.call(x, p, context)
 
-        def step(now: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-            inner = replace(context, losses=[], updates={})
-            y = self.layer.call(now, p, inner)
-            if inner.updates or not isinstance(y, Tensor):
-                raise UsageError(
-                    f"layer {self.title!r}: TimeDistributed takes a layer that answers one tensor and keeps no "
-                    f"statistics; got {self.layer!r}"
-                )
-            return [], [y, *inner.losses]
+        layer = self.layer if self.trainable else replace(self.layer, trainable=False)
+        mask = [context.masks[x]] if x in context.masks else []
+        declared = self.parameters(x.shape[1:]) if context.training else ()  # type: ignore[arg-type]
+        kept = {d.name: getattr(p, d.name) for d in declared if not d.trainable}
 
-        _, [y, *losses] = g.scan(step, [x], [], name=self.title)
+        def step(now: Tensor, *others: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+            of_mask, before = others[: len(mask)], others[len(mask) :]
+            inner = replace(context, losses=[], updates={}, masks=dict(zip([now], of_mask, strict=False)))
+            y = layer.call(now, SimpleNamespace(**{**vars(p), **dict(zip(kept, before, strict=True))}), inner)
+            if not isinstance(y, Tensor):
+                raise UsageError(
+                    f"layer {self.title!r}: TimeDistributed takes a layer that answers one tensor; got {self.layer!r}"
+                )
+            return [inner.updates.get(s, s) for s in before], [y, *inner.losses]
+
+        begin = [context.updates.get(s, s) for s in kept.values()]
+        last, [y, *losses] = g.scan(step, [x, *mask], begin, name=self.title)
+        for state, value in zip(kept.values(), last, strict=True):
+            context.update(state, value)
         context.losses += [g.sum(each) for each in losses]
         return y

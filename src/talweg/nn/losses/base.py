@@ -69,8 +69,9 @@ class Loss(Described):
     - "sum": Σ wᵢ Lᵢ; "batchmean": that, divided by the number of rows (PyTorch's name)
     - None, or "none": the values themselves; a model cannot be trained with these
 
-    Values that a loss is told to ignore do not count in a mean, and where a loss has weights of its own for the classes
-    (PyTorch's `weight`) a mean is divided by the weights of the labels, as in both families; a mean of nothing is 0.
+    Values that a loss is told to ignore, and steps that a mask leaves out, do not count in a mean, and where a loss has
+    weights of its own for the classes (PyTorch's `weight`) a mean is divided by the weights of the labels, as in both
+    families; a mean of nothing is 0.
     """
 
     registry: ClassVar[Registry[Any]] = Registry("loss")
@@ -105,15 +106,25 @@ class Loss(Described):
 
     def examples(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """The loss of each example, so that `reduce` has only to add them up."""
-        examples: Tensor = self.formula(y_true, y_pred, **self.options)
-        if self.reduction in MEANS and self.formula.sizes is not None:
-            return examples / self.formula.sizes(y_true, y_pred, **self.options)
-        if self.reduction not in MEANS or (counts := self.formula.counted(y_true, y_pred, **self.options)) is None:
-            return examples
-        share = g.mean(counts)  # n / Σ counts turns the mean over n into that over what counts, as Keras's masks do
-        return examples / g.where(g.equal(share, 0.0), 1.0, share)
+        return self.counted(y_true, y_pred)[0]
 
-    def reduce(self, examples: Tensor, weights: Tensor | None = None) -> Tensor:
+    def counted(self, y_true: Tensor, y_pred: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """`examples`, and how much each counts in a mean, where they differ. mask: which steps of y_pred count."""
+        examples: Tensor = self.formula(y_true, y_pred, **self.options)
+        kept = None if mask is None else along_steps(mask, examples, f"loss {self.formula.__name__!r}")
+        examples = examples if kept is None else g.where(kept, examples, 0.0)
+        if self.reduction in MEANS and self.formula.sizes is not None:
+            return examples / self.formula.sizes(y_true, y_pred, **self.options), None
+        counts = self.formula.counted(y_true, y_pred, **self.options) if self.reduction in MEANS else None
+        if kept is not None and self.reduction in MEANS:
+            counts = g.where(kept, 1.0 if counts is None else counts, 0.0)
+        if counts is None:
+            return examples, None
+        share = g.mean(counts)  # n / Σ counts turns the mean over n into that over what counts, as Keras's masks do
+        share = g.where(g.equal(share, 0.0), 1.0, share)
+        return examples / share, counts / share
+
+    def reduce(self, examples: Tensor, weights: Tensor | None = None, counts: Tensor | None = None) -> Tensor:
         """One number of many, as `reduction` says."""
         values = weighted(examples, weights)
         if self.reduction == "sum":
@@ -121,7 +132,7 @@ class Loss(Described):
         if self.reduction == "batchmean":
             return g.sum(values) / g.size(values, 0)
         if self.reduction == "mean_with_sample_weight" and weights is not None:
-            total = g.sum(weighted(g.ones_like(examples), weights))
+            total = g.sum(weighted(g.ones_like(examples) if counts is None else counts, weights))
             return g.sum(values) / g.where(g.equal(total, 0.0), 1.0, total)
         if self.reduction in MEANS:
             return g.mean(values)
@@ -130,10 +141,22 @@ class Loss(Described):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         if isinstance(y_pred, Tensor):
             return self.examples(y_true, y_pred)
-        examples = self.examples(*self.formula.constants(y_true, y_pred, **self.options))
+        examples, counts = self.counted(*self.formula.constants(y_true, y_pred, **self.options))
         weights = None if sample_weight is None else g.constant(sample_weight, "float")
-        result = weighted(examples, weights) if self.reduction in (None, "none") else self.reduce(examples, weights)
+        result = (
+            weighted(examples, weights) if self.reduction in (None, "none") else self.reduce(examples, weights, counts)
+        )
         return g.evaluate([result])[result]
+
+
+def along_steps(mask: Tensor, values: Tensor, what: str) -> Tensor:
+    """(batch, steps) as truth values in the shape of `values`, (batch, steps, ...)."""
+    if mask.rank > values.rank or mask.shape != values.shape[: mask.rank]:
+        raise ShapeError(
+            f"{what} makes values {list(values.shape)} of predictions with a mask of shape {list(mask.shape)}; "
+            "it must make one at each step, or the mask must end before: Reshape drops it"
+        )
+    return g.broadcast_to(g.reshape(mask, (*mask.shape, *[1] * (values.rank - mask.rank))), values.shape)
 
 
 def weighted(examples: Tensor, weights: Tensor | None) -> Tensor:

@@ -14,6 +14,7 @@ from talweg import graph as g
 from talweg.errors import DataError, UsageError
 from talweg.graph import Array, Tensor
 from talweg.nn.losses import LossFunction, Targets
+from talweg.nn.losses.base import along_steps
 from talweg.registry import Described, Registry, camel_case, snake_case
 
 METRICS: Registry[type[Metric]] = Registry("metric")
@@ -28,6 +29,7 @@ class Metric(Described):
 
     registry: ClassVar[Registry[Any]] = METRICS
     targets: ClassVar[Targets] = "values"
+    takes_masks: ClassVar[bool] = False  # whether `accumulate` takes a mask: as in Keras, a mean does
 
     _: KW_ONLY
     name: str | None = None
@@ -133,17 +135,23 @@ class MeanMetric(Metric, has_name=False):
     """The weighted mean of a formula over all examples. Labels that the formula is told to ignore do not count."""
 
     formula: LossFunction
+    takes_masks = True
 
     @property
     def given(self) -> dict[str, Any]:
         """What the formula takes besides labels and predictions."""
         return {k: v for k, v in self.settings().items() if k != "name"}
 
-    def accumulate(self, y_true: Tensor, y_pred: Tensor, weight: Tensor, s: States) -> dict[str, Tensor]:
-        values: Tensor = per_example(self.formula(y_true, y_pred, **self.given))
+    def accumulate(
+        self, y_true: Tensor, y_pred: Tensor, weight: Tensor, s: States, mask: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        values: Tensor = self.formula(y_true, y_pred, **self.given)
         counts = self.formula.counted(y_true, y_pred, **self.given)
+        if mask is not None:
+            kept = along_steps(mask, values, f"metric {self.label!r}")
+            values, counts = g.where(kept, values, 0.0), g.where(kept, 1.0 if counts is None else counts, 0.0)
         counted = weight if counts is None else weight * per_example(counts)
-        return {"total": s["total"] + g.sum(weight * values), "count": s["count"] + g.sum(counted)}
+        return {"total": s["total"] + g.sum(weight * per_example(values)), "count": s["count"] + g.sum(counted)}
 
 
 def mean_metric(

@@ -41,9 +41,10 @@ CosineSimilarity = mean_metric(cosine_similarity, "axis")
 
 @dataclass(eq=False, repr=False)
 class RootMeanSquaredError(MeanMetric):
-    """The root of the mean squared error over all examples."""
+    """The root of the mean squared error over all examples; as in Keras, also over steps that a mask leaves out."""
 
     formula = losses.mean_squared_error
+    takes_masks = False
 
     def outcome(self, s: States) -> Tensor:
         return g.sqrt(safe_ratio(s["total"], s["count"]))
