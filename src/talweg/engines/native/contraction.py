@@ -93,7 +93,7 @@ def _dot(node: Tensor, capacity: int, columns: frozenset[Shape]) -> Plan | None:
     s = b if v is a else a
     lv, ls = _layouts(capacity, v, s, columns=columns)
     if lv.by_columns and s.rank == 2 and node.rank == 2 and over[v] == (0,) and ls.inner == over[s][0]:
-        product = Product(_long(v, 0), _long(v, 1), ls.strides[0], lv.strides[1], (out.strides[0], out.strides[1]))
+        product = Product(_long(v, 0), _long(v, 1), ls.strides[0], lv.strides[1], out.strides[0])
         return Plan(v, s, (), product=product)
     strides, copy = lv.strides, None
     if lv.strides[vector] != 1 or lv.width != out.width:

@@ -31,7 +31,7 @@ class Detour:
 
 @dataclass(frozen=True)
 class Table:
-    """Where the rows of an input lie: they are read from the caller's array."""
+    """Where the rows of an input lie, and those of the next batch: they are read from the caller's array."""
 
     of: Tensor
 
@@ -103,7 +103,7 @@ class Memory:
     def room(self, t: Thing, rows: int | None = None, axis: int = 0) -> int:
         """Bytes for a thing, or for `rows` of it along an axis; a loop of whole vectors may go a little further."""
         if isinstance(t, Table):
-            return -(-8 * self.capacity // ALIGNMENT) * ALIGNMENT
+            return -(-8 * 2 * self.capacity // ALIGNMENT) * ALIGNMENT
         whole = t.size if isinstance(t, Detour) else self.lay_out(t).size  # type: ignore[arg-type]
         count = whole if rows is None else rows * self.row(t, axis)
         return -(-(count + SLACK) * self.width_of(t) // ALIGNMENT) * ALIGNMENT

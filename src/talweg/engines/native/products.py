@@ -19,27 +19,27 @@ SHUFFLES = """
 #define ONCE(a) (void)a
 #endif
 
-/* Lanes of two vectors, interleaved: those of the first half of each, or of the second. */
+/* Lanes of two vectors, numbered through; and interleaved: those of the first half of each, or of the second. */
 typedef {whole} lanes_t __attribute__((vector_size({size})));
 #if defined(__clang__)
-#define FIRST_HALVES(a, b) __builtin_shufflevector(a, b, {first})
-#define SECOND_HALVES(a, b) __builtin_shufflevector(a, b, {second})
+#define LANES_OF(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-#define FIRST_HALVES(a, b) __builtin_shuffle(a, b, (lanes_t) {{ {first} }})
-#define SECOND_HALVES(a, b) __builtin_shuffle(a, b, (lanes_t) {{ {second} }})
+#define LANES_OF(a, b, ...) __builtin_shuffle(a, b, (lanes_t) {{ __VA_ARGS__ }})
 #endif
+#define FIRST_HALVES(a, b) LANES_OF(a, b, {first})
+#define SECOND_HALVES(a, b) LANES_OF(a, b, {second})
 """
 
 
 @dataclass(frozen=True)
 class Product:
-    """length: of the sum. x, w: from a row, or a unit, to the next; out: from a row to the next, and from a unit."""
+    """length: of the sum. x, out: from a row to the next; w: from a unit to the next."""
 
     length: int
     units: int
     x: int
     w: int
-    out: tuple[int, int]
+    out: int
 
     def work(self, capacity: int) -> int:
         """Multiplications."""
@@ -90,7 +90,7 @@ def _tiles(p: Product, units: int, lanes: int, is_table: bool) -> list[str]:
     for i in range(ROWS):
         row = f"(m + {i} < last ? m + {i} : m)"
         lines.append(f"const real *x{i} = {f'x[{row}]' if is_table else f'x + {row}*{p.x}'};")
-        if is_table:  # rows that lie anywhere in a large array: the next ones are sent for
+        if is_table:  # rows that lie anywhere in a large array: the next ones are sent for, where they are first read
             lines.append(f"const real *y{i} = x[m + {ROWS + i} < last ? m + {ROWS + i} : first];")
     lines += [f"vec {c} = {{0}};" for c in vectors]
     lines.append(f"for (long k = 0; k < {whole}; k += {lanes}) {{")
@@ -99,27 +99,28 @@ def _tiles(p: Product, units: int, lanes: int, is_table: bool) -> list[str]:
             lines.append(f"{{ const long k = {p.length - lanes};")
         loaded = "vec {0} = {1}; ONCE({0});" if of_whole else "const vec {0} = (vec)((lanes_t){1} & left);"
         lines += [loaded.format(f"b{j}", f"*(const vecu *)(w{j} + k)") for j in range(units)]
+        if is_table and of_whole:
+            lines.append(f"if (u == lo) {{ {' '.join(f'__builtin_prefetch(y{i} + k);' for i in range(ROWS))} }}")
         for i in range(ROWS):
-            if is_table and of_whole:
-                lines.append(f"__builtin_prefetch(y{i} + k);")
             sums = " ".join(f"c{i}_{j} += a * b{j};" for j in range(units))
             lines.append(f"{{ {loaded.format('a', f'*(const vecu *)(x{i} + k)')} {sums} }}")
         lines.append("}")
-    start, places = 0, list[int]()
-    groups: list[str] = []
+    lines.append(f"real sum[{len(vectors) + lanes}];")
+    start = 0
     while start < len(vectors):
         size = min(lanes, 1 << (len(vectors) - start).bit_length() - 1)
         added, where = _added_up(vectors[start : start + size], lanes)
-        places += [len(groups) * lanes + lane for lane in where]
-        lines += added
-        groups.append(vectors[start])
+        in_order = ", ".join(map(str, where + [0] * (lanes - size)))
+        c = vectors[start]
+        lines += [*added, f"*(vecu *)(sum + {start}) = LANES_OF({c}, {c}, {in_order});"]
         start += size
-    lines.append(f"real sum[{len(groups) * lanes}];")
-    lines += [f"*(vecu *)(sum + {i * lanes}) = {group};" for i, group in enumerate(groups)]
-    lines.append(f"static const unsigned char place[] = {{ {', '.join(map(str, places))} }};")
+    lines.append(f"real *to = out + m*{p.out} + u;")
+    lines.append(f"if (m + {ROWS} <= last && u + {units} <= hi) {{")
+    lines += [f"memcpy(to + {i * p.out}, sum + {i * units}, {units} * sizeof *to);" for i in range(ROWS)]
+    lines.append("} else")
     lines.append(f"for (long i = 0; i < {ROWS} && m + i < last; i++)")
     lines.append(f"for (long j = 0; j < {units} && u + j < hi; j++)")
-    lines.append(f"out[(m + i)*{p.out[0]} + (u + j)*{p.out[1]}] = sum[place[i*{units} + j]];")
+    lines.append(f"to[i*{p.out} + j] = sum[i*{units} + j];")
     return [*lines, "}"]
 
 

@@ -272,6 +272,8 @@ class _Tiles:
         here: Path = (*((f"r{d}", axis) for d, axis in enumerate(self.outer)), ("m", self.tiled))
         lines = [f"{kind} {c} = {{0}};" for kind, c, _ in sums]
         lines.append(f"real *to = {_at('out', self.nest.at_out, here)};")
+        if self.table == "v":
+            lines.append(f"const long ahead = m / {r} % {len(self.panel)} * {self._lanes};")
         if is_table:
             lines += [f"const real *s{i} = s[m + {i}];" for i in range(r)]
         if self.again:
@@ -304,6 +306,8 @@ class _Tiles:
             is_table = self.table == "s" and self.tiled.length is None
             at_s = _at("", nest.at_s, tuple(x for x in here if x[0] != "m")) if is_table else None
             lines = [f"const real *vk = {_at('v', nest.at_v, here, self.table)};"]
+            if self.table == "v":  # the next batch's rows are sent for meanwhile, a tile for one of its panel's vectors
+                lines.append(f"__builtin_prefetch({_at('v', nest.at_v, here, 'v', 'n + ')} + ahead, 0, 2);")
             lines.append(
                 f"const long k = {at_s};" if at_s else f"const real *sk = {_at('s', nest.at_s, here, self.table)};"
             )
@@ -333,12 +337,15 @@ class _Tiles:
 Path = tuple[tuple[str | int, Axis], ...]  # how far along each axis
 
 
-def _at(tensor: str, start: int, path: Path, table: str = "") -> str:
-    """A place in one of the three tensors, as C; in the one that is given by a `table`, of a row of the batch."""
+def _at(tensor: str, start: int, path: Path, table: str = "", later: str = "") -> str:
+    """A place in one of the three tensors, as C; in the one that is given by a `table`, of a row of the batch.
+
+    later: C that is added to the row's number in the table.
+    """
     steps = [(index, getattr(axis, tensor or "s"), axis.length is None) for index, axis in path]
     fixed = start + sum(index * step for index, step, _ in steps if isinstance(index, int))
     base, terms = tensor, [f"{i}*{step}" for i, step, _ in steps if isinstance(i, str) and step]
     if tensor and tensor == table:
-        base = next(f"{tensor}[{i}]" for i, _, is_row in steps if is_row)
+        base = next(f"{tensor}[{later}{i}]" for i, _, is_row in steps if is_row)
         terms = [f"{i}*{step}" for i, step, is_row in steps if isinstance(i, str) and step and not is_row]
     return " + ".join([*([base] if base else []), *terms, str(fixed)])

@@ -30,10 +30,13 @@ def gather(number: int, x: Tensor, layout: Layout, pointer: str) -> list[str]:
 
 
 def table(number: int, x: Tensor, pointer: str) -> list[str]:
-    """Where the rows of data set `number` lie that this step is about."""
+    """Where the rows of data set `number` lie that this step is about, and then those of the next (or these again)."""
     row = math.prod(d for d in x.shape[1:] if d is not BATCH)
-    from_ = f"(const real *)j->data[{number}]"
-    return [f"for (long i = 0; i < n; i++) {pointer}[i] = {from_} + order[i]*{row};"]
+    return [
+        f"{{ const real **rows = {pointer}, *from = j->data[{number}];",
+        f"for (long i = 0; i < n; i++) rows[i] = from + order[i]*{row};",
+        f"for (long i = 0; i < n; i++) rows[n + i] = from + order[first + n + i < j->rows ? n + i : i]*{row}; }}",
+    ]
 
 
 def setting(number: int, x: Tensor, layout: Layout, pointer: str) -> list[str]:

@@ -385,4 +385,4 @@ def _length(run: Run) -> tuple[int, int]:
         nest = task.plan.nests[0]
         length = nest.rows[nest.shared(0)].length
     assert isinstance(length, int)
-    return length, 8 if length >= 64 else 1
+    return length, 4 if length >= 64 else 1
