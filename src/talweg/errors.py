@@ -8,6 +8,8 @@ A message names the argument or the layer, says what was expected and what came,
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
 
 MANY = 24  # names; of more, a message lists the nearest half as many
@@ -70,3 +72,11 @@ class UnknownNameError(TalwegError, ValueError):
         few = len(names) <= MANY
         shown = names if few else sorted(difflib.get_close_matches(str(name), names, n=MANY // 2, cutoff=0.0))
         super().__init__(f"unknown {kind} {name!r}{hint} Known{'' if few else ', among others'}: {', '.join(shown)}")
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """A warning that points at the first caller outside Talweg, whose line it is about."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "talweg":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

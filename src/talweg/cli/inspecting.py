@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from talweg.cli.options import White
 from talweg.cli.output import Output, reporting, scores
 
 if TYPE_CHECKING:
@@ -53,11 +54,16 @@ def predict(
             help="A CSV file, a picture or a folder of them, an .npz or an IDX file.",
         ),
     ],
+    invert: Annotated[
+        bool, typer.Option("--invert", help="Make dark light in pictures: ink on paper for a model of light digits.")
+    ] = False,
+    white: White = None,
     json: Json = False,
 ) -> None:
     """Let a trained model answer for new data, read as its training data was.
 
-    Pictures are brought to the size of the training's; light and dark stay as they are.
+    Pictures are brought to the size of the training's. Light and dark stay as they are, with a note where the
+    training's were the other way round: --invert.
 
     [bold]Examples[/bold]
 
@@ -71,7 +77,7 @@ def predict(
         from talweg.train.run_folder import trained_model
 
         model, note = trained_model(run)
-        inputs = read_inputs(file, model)
+        inputs = read_inputs(file, model, invert=invert, white=white)
         answers = answers_of(model, inputs)
         if note:
             output.say(note)

@@ -98,6 +98,15 @@ Size = Annotated[
     str | None, typer.Option(metavar="HxW", rich_help_panel=TABLE, help="Resize pictures, for instance to 28x28.")
 ]
 
+White = Annotated[
+    float | None,
+    typer.Option(
+        metavar="X",
+        rich_help_panel=TABLE,
+        help="What is white in pictures of more than 8 bits whose file does not say it: 1, 255, 4095, ...",
+    ),
+]
+
 Json = Annotated[
     bool, typer.Option("--json", rich_help_panel=SHOWN, help="One JSON object on stdout; all else on stderr.")
 ]

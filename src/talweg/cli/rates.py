@@ -23,6 +23,7 @@ from talweg.cli.options import (
     Target,
     Task,
     Threads,
+    White,
     wishes_of,
 )
 from talweg.cli.output import Output, reporting
@@ -48,6 +49,7 @@ def lr_find(
     ignore: Ignore = None,
     separator: Separator = None,
     size: Size = None,
+    white: White = None,
     min_lr: Annotated[
         float, typer.Option(metavar="X", rich_help_panel=SEARCH, help="The rate of the first step.")
     ] = 1e-6,
@@ -74,7 +76,7 @@ def lr_find(
     with reporting(output):
         from talweg.train.experiment import made
 
-        reading = {"missing": missing, "ignore": ignore, "separator": separator, "size": size}
+        reading = {"missing": missing, "ignore": ignore, "separator": separator, "size": size, "white": white}
         training = {"model": model, "batch_size": batch_size, "optimizer": optimizer, "seed": seed, "engine": engine}
         wishes = wishes_of("lr-find", data, target, task, reading, training | {"threads": threads})
         prepared, network, name, examples, _ = made(wishes)

@@ -26,6 +26,7 @@ from talweg.cli.options import (
     Target,
     Task,
     Threads,
+    White,
     wishes_of,
 )
 from talweg.cli.output import FAILED, Output, rates, reporting, scores
@@ -70,6 +71,7 @@ def train(
     ignore: Ignore = None,
     separator: Separator = None,
     size: Size = None,
+    white: White = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -102,7 +104,7 @@ def train(
         return f"Interrupted. What was trained is kept. {_go_on(str(running[0].folder.path))}"
 
     with reporting(output, how_to_go_on):
-        reading = {"missing": missing, "ignore": ignore, "separator": separator, "size": size}
+        reading = {"missing": missing, "ignore": ignore, "separator": separator, "size": size, "white": white}
         training = {"model": model, "batch_size": batch_size, "optimizer": optimizer, "learning_rate": learning_rate}
         training |= {"seed": seed, "engine": engine}
         if resume is not None:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from talweg.errors import CorruptFileError
+from talweg.errors import CorruptFileError, DataError, TalwegError
 
 DEFLATE_RATIO = 1032
 MOST_SAID = 1000  # characters of an error's part: a file may have a name of a million
@@ -44,6 +44,30 @@ def short(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in cut)
 
 
+@contextmanager
+def reading(path: str | os.PathLike[str], form: str) -> Iterator[None]:
+    """The boundary of a reader: whatever goes wrong within becomes a `CorruptFileError` that names the file.
+
+    Decoders of untrusted bytes raise anything, and no list of it stays complete. Errors of Talweg's own pass, and
+    those that say why the system does not give the file. `form` ("an IDX file") says what was expected.
+
+    >>> with reading("x.png", "an image"):
+    ...     raise EOFError("it ends within a number")
+    Traceback (most recent call last):
+    ...
+    talweg.errors.CorruptFileError: x.png: expected an image, but reading it failed (EOFError('it ends ...
+    """
+    try:
+        yield
+    except (TalwegError, Warning, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError):
+        raise
+    except MemoryError as error:
+        raise DataError(f"{path}: it takes more memory than there is to read this file as {form}") from error
+    except Exception as error:
+        said = str(error) if isinstance(error, OSError | ValueError) and str(error) else repr(error)
+        raise corrupt(Path(path), form, f"reading it failed ({said})") from error
+
+
 def existing_file(path: str | os.PathLike[str], form: str) -> Path:
     """The path, if a file is there; `form` ("an IDX file") says what was wanted.
 
@@ -56,6 +80,8 @@ def existing_file(path: str | os.PathLike[str], form: str) -> Path:
         around = sorted(p.name for p in path.parent.iterdir())[:10] if path.parent.is_dir() else []
         beside = f"that folder holds: {', '.join(around)}" if around else "that folder does not exist or is empty"
         raise FileNotFoundError(f"{path}: expected {form}, but no file is there ({beside})")
+    if not path.is_file():
+        raise DataError(f"{path}: expected {form}, but this is no regular file (a pipe, a device); copy it to one")
     return path
 
 
@@ -113,7 +139,7 @@ def open_untrusted(path: str | os.PathLike[str], form: str, *, max_bytes: int = 
     """Opens a file, gzipped (told by its first two bytes, not by its name) or plain."""
     path = existing_file(path, form)
     size = path.stat().st_size
-    with open(path, "rb") as plain:
+    with reading(path, form), open(path, "rb") as plain:
         zipped = plain.read(2) == b"\x1f\x8b"
         plain.seek(0)
         if zipped:

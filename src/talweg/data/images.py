@@ -1,11 +1,12 @@
 """Pictures: a folder of folders for training (one folder a class), a file or a flat folder for prediction.
 
 Pictures become uint8 arrays of shape (height, width, channels), with 1 channel for grey and 3 for red, green
-and blue: values 0 to 255, as the files hold them. Scaling is the model's first layer's work.
+and blue: values 0 to 255, as a viewer shows them (`pixels`). Scaling is the model's first layer's work.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from talweg.data.files import MAX_BYTES, corrupt, existing_file
-from talweg.errors import DataError, UsageError
+from talweg.data.files import MAX_BYTES, existing_file
+from talweg.data.pixels import Header, read_header, read_pixels
+from talweg.errors import DataError, UsageError, warn
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})
-MAX_PIXELS = 64_000_000  # A picture of more is refused from its header, before it is decompressed.
-_GREY_MODES = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L"})
+_STRETCHED = 1.05  # sides that are longer by this factor, against the other, are seen to be
 
 
 @dataclass(frozen=True)
@@ -39,16 +40,27 @@ class ImageFolder:
 
 
 def read_image_folder(
-    path: str | os.PathLike[str], size: tuple[int, int] | None = None, grayscale: bool | None = None
+    path: str | os.PathLike[str],
+    size: tuple[int, int] | None = None,
+    grayscale: bool | None = None,
+    *,
+    white: float | None = None,
+    invert: bool = False,
 ) -> ImageFolder:
     """Reads ``path/<class>/<picture>``; classes are numbered in the order of their names.
 
     size: (height, width) to which pictures are resized (bilinear, without keeping proportions). Without it
     all must have the same size already.
     grayscale: True for one channel, False for three; None takes one if every picture is grey, and says so.
+    white: the value that is white in pictures of more than 8 bits a value whose file does not say it, as in TIFF
+    files of integers or floats: 1, 255, 4095, ...
+    invert: makes dark light, for pictures of dark ink where light on dark is wanted.
 
-    Raises `DataError` if there are no classes or pictures, sizes differ, or all would take more than 4 GiB;
-    `CorruptFileError`, naming the file, for a picture that cannot be read.
+    Transparent parts become white paper; black, where the ink is so light that it would not be seen. Pictures are
+    turned as the camera was held. A file of several frames gives its first, with a warning.
+
+    Raises `DataError` if there are no classes or pictures, sizes differ, all would take more than 4 GiB, or it is not
+    said what is white; `CorruptFileError`, naming the file, for a picture that cannot be read.
     """
     root = Path(path)
     if not root.is_dir():
@@ -74,7 +86,7 @@ def read_image_folder(
             raise DataError(f"{folder}: expected pictures of the class {folder.name!r}, but there are none{hint}")
         files += found
         labels += [label] * len(found)
-    images = _stack(files, size, grayscale, notes)
+    images = _stack(files, size, grayscale, notes, white, invert)
     names = tuple(folder.name for folder in folders)
     notes.insert(0, f"{len(files)} pictures of {len(names)} classes: {', '.join(names)}.")
     relative = tuple(str(file.relative_to(root)) for file in files)
@@ -82,7 +94,12 @@ def read_image_folder(
 
 
 def read_images(
-    path: str | os.PathLike[str], size: tuple[int, int] | None = None, grayscale: bool | None = None
+    path: str | os.PathLike[str],
+    size: tuple[int, int] | None = None,
+    grayscale: bool | None = None,
+    *,
+    white: float | None = None,
+    invert: bool = False,
 ) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     """One picture, or all pictures directly in a folder, for prediction: (n, height, width, channels), names.
 
@@ -92,14 +109,19 @@ def read_images(
     files = _pictures(root, []) if root.is_dir() else [existing_file(root, "a picture")]
     if not files:
         raise DataError(f"{root}: expected pictures ({', '.join(sorted(SUFFIXES))}) directly in it, but there are none")
-    return _stack(files, size, grayscale, []), tuple(file.name for file in files)
+    return _stack(files, size, grayscale, [], white, invert), tuple(file.name for file in files)
 
 
 def read_image(
-    path: str | os.PathLike[str], size: tuple[int, int] | None = None, grayscale: bool | None = None
+    path: str | os.PathLike[str],
+    size: tuple[int, int] | None = None,
+    grayscale: bool | None = None,
+    *,
+    white: float | None = None,
+    invert: bool = False,
 ) -> NDArray[np.uint8]:
     """One picture as uint8 (height, width, channels); arguments and errors as `read_image_folder`."""
-    return read_images(existing_file(path, "a picture"), size, grayscale)[0][0]
+    return _stack([existing_file(path, "a picture")], size, grayscale, [], white, invert)[0]
 
 
 def _pictures(folder: Path, notes: list[str]) -> list[Path]:
@@ -115,23 +137,34 @@ def _pictures(folder: Path, notes: list[str]) -> list[Path]:
 
 
 def _stack(
-    files: list[Path], size: tuple[int, int] | None, grayscale: bool | None, notes: list[str]
+    files: list[Path],
+    size: tuple[int, int] | None,
+    grayscale: bool | None,
+    notes: list[str],
+    white: float | None,
+    invert: bool,
 ) -> NDArray[np.uint8]:
     """All pictures in one array, whose size is known from the headers before any is decompressed."""
     if size is not None and (len(size) != 2 or min(size) < 1):
         raise UsageError(f"size: expected (height, width) in pixels, but got {size!r}")
-    headers = [_header(file) for file in files]
+    if white is not None and not 0 < white < math.inf:
+        raise UsageError(f"white: expected a number above 0, but got {white!r}")
+    headers = [read_header(file) for file in files]
+    _warn_of_frames(files, headers)
     if grayscale is None:
-        grayscale = all(mode in _GREY_MODES for mode, _ in headers)
+        grayscale = all(header.is_grey for header in headers)
         notes.append(
             "Pictures are read with "
             f"{'one channel: all are grey' if grayscale else 'three channels: some have colour'}."
         )
-    sizes = [shape for _, shape in headers]
+    if clear := sum(header.is_transparent for header in headers):
+        notes.append(f"{clear} pictures may have transparent parts: those become white, or black under light ink.")
+    sizes = [header.size for header in headers]
     if size is None:
         _check_same_size(files, sizes)
     elif set(sizes) != {tuple(size)}:
         notes.append(f"Pictures are resized to {size[0]} x {size[1]} (height x width), bilinear.")
+        _warn_of_stretching(files, sizes, size)
     height, width = size or sizes[0]
     shape = (len(files), height, width, 1 if grayscale else 3)
     if (needed := int(np.prod(shape, dtype=object))) > MAX_BYTES:
@@ -141,8 +174,17 @@ def _stack(
         )
     images = np.empty(shape, np.uint8)
     for i, file in enumerate(files):
-        images[i] = _pixels(file, (height, width), grayscale)
-    return images
+        images[i] = _resized(read_pixels(file, grayscale, white), (height, width))
+    return np.subtract(255, images, out=images) if invert else images
+
+
+def _resized(image: Any, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A Pillow image as (height, width, channels)."""
+    from PIL import Image
+
+    if image.size != (size[1], size[0]):
+        image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return np.asarray(image).reshape(*size, -1)
 
 
 def _check_same_size(files: list[Path], sizes: Iterable[tuple[int, int]]) -> None:
@@ -157,79 +199,30 @@ def _check_same_size(files: list[Path], sizes: Iterable[tuple[int, int]]) -> Non
         )
 
 
-def _header(file: Path) -> tuple[str, tuple[int, int]]:
-    """Colour mode and (height, width), turned as the camera was held."""
-    from PIL import Image
-
-    with _opened(file) as image:
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise DataError(
-                f"{file}: {width} x {height} pixels are more than the {MAX_PIXELS:,} that are read; make it smaller"
-            )
-        turned = image.getexif().get(0x0112, 1) in (
-            5,
-            6,
-            7,
-            8,
-        )  # EXIF "Orientation": those four lie on their side
-        mode = image.mode
-        if mode == "P":  # a palette may hold greys only
-            palette = Image.Image.getpalette(image) or []
-            grey = all(palette[i] == palette[i + 1] == palette[i + 2] for i in range(0, len(palette) - 2, 3))
-            mode = "L" if grey else "RGB"
-    return mode, (width, height) if turned else (height, width)
+# ── what is legal, and perhaps not meant ────────────────────────────────────────────────────────────────────
 
 
-def _pixels(file: Path, size: tuple[int, int], grayscale: bool) -> NDArray[Any]:
-    """uint8 (height, width, channels)."""
-    from PIL import Image, ImageOps
-
-    with _opened(file) as opened:
-        image = ImageOps.exif_transpose(opened)
-        if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow's convert would cut off at 255
-            image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
-        image = image.convert("L" if grayscale else "RGB")
-        if image.size != (size[1], size[0]):
-            image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-        return np.asarray(image).reshape(*size, -1)
-
-
-class _opened:
-    """`PIL.Image.open` whose failures, then or while pixels are decoded, name the file."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def __enter__(self) -> Any:
-        from PIL import Image
-
-        try:
-            self.image = Image.open(self.file)
-        except BaseException as error:
-            self._explain(error)
-            raise
-        return self.image
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self.image.close()
-        if error is not None:
-            self._explain(error)
-
-    def _explain(self, error: BaseException) -> None:
-        from PIL import Image
-
-        if isinstance(error, PermissionError | DataError):
-            return
-        damage = (
-            OSError,
-            ValueError,
-            SyntaxError,
-            EOFError,
-            IndexError,
-            TypeError,
-            OverflowError,
-            Image.DecompressionBombError,
+def _warn_of_frames(files: list[Path], headers: list[Header]) -> None:
+    several = [(file, header.frames) for file, header in zip(files, headers, strict=True) if header.frames > 1]
+    if several:
+        file, frames = several[0]
+        warn(
+            f"{len(several)} of {len(files)} pictures have several frames or pages, of which the first is read "
+            f"({file} has {frames}). If the others matter, save each as a picture of its own, with "
+            "PIL.ImageSequence.Iterator(PIL.Image.open(...))"
         )
-        if isinstance(error, damage):  # Pillow's decoders raise all of these for damaged files
-            raise corrupt(self.file, "a picture", f"decoding it failed ({error})") from error
+
+
+def _warn_of_stretching(files: list[Path], sizes: list[tuple[int, int]], size: tuple[int, int]) -> None:
+    def is_stretched(shape: tuple[int, int]) -> bool:
+        taller = (size[0] / shape[0]) / (size[1] / shape[1])
+        by_a_pixel = abs(shape[0] * size[1] / shape[1] - size[0]) < 1  # as near as whole pixels come
+        return max(taller, 1 / taller) > _STRETCHED and not by_a_pixel
+
+    if stretched := [(f, shape) for f, shape in zip(files, sizes, strict=True) if is_stretched(shape)]:
+        file, (height, width) = stretched[0]
+        warn(
+            f"{len(stretched)} of {len(files)} pictures change their proportions as they are resized to {size[0]} x "
+            f"{size[1]} ({file} is {height} x {width}, height x width). Crop them, or put a border around them, if "
+            "what they show must not be stretched"
+        )

@@ -11,7 +11,6 @@ import io
 import math
 import os
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from talweg.data.files import DEFLATE_RATIO, MAX_BYTES, corrupt, existing_file
+from talweg.data.files import DEFLATE_RATIO, MAX_BYTES, corrupt, existing_file, reading
 from talweg.errors import DataError
 
 _HEADER_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -40,22 +39,19 @@ def read_npz(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> dic
     """
     path = existing_file(path, "an NPZ file")
     arrays: dict[str, NDArray[Any]] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            claimed = sum(member.file_size for member in members)
-            possible = min(max_bytes, path.stat().st_size * DEFLATE_RATIO)
-            if claimed > possible:
-                raise corrupt(path, f"an NPZ file of at most {possible:,} bytes", f"it claims {claimed:,} bytes")
-            for member in members:
-                with archive.open(member) as stream:
-                    data = stream.read(member.file_size + 1)
-                arrays[member.filename.removesuffix(".npy")] = _array(path, member.filename, data)
-    except (DataError, PermissionError):
-        raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, NotImplementedError) as error:
-        # RuntimeError: the member is encrypted. NotImplementedError: a compression that zipfile lacks.
-        raise corrupt(path, "an NPZ file (a zip archive of .npy files)", f"reading it failed: {error}") from error
+    with reading(path, "an NPZ file (a zip archive of .npy files)"), zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        claimed = sum(member.file_size for member in members)
+        possible = min(max_bytes, path.stat().st_size * DEFLATE_RATIO)
+        if claimed > possible:
+            raise corrupt(path, f"an NPZ file of at most {possible:,} bytes", f"it claims {claimed:,} bytes")
+        for member in members:
+            name = member.filename.removesuffix(".npy")
+            if name in arrays:
+                raise corrupt(path, "arrays of different names", f"{name!r} is there twice")
+            with archive.open(member) as stream:
+                data = stream.read(member.file_size + 1)
+            arrays[name] = _array(path, member.filename, data)
     return arrays
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from talweg.data.images import SUFFIXES
 from talweg.errors import DataError, UsageError
 from talweg.graph import Array
 from talweg.train.model import Model
+from talweg.train.tone import check_range, inverted, warn_of_tone
 
 NPZ_NAMES = ("x", "x_test", "images", "features", "arr_0")  # looked for in this order where there are several
 
@@ -28,13 +29,20 @@ class Inputs:
     header: str
 
 
-def read_inputs(path: str | os.PathLike[str], model: Model) -> Inputs:
+def read_inputs(
+    path: str | os.PathLike[str], model: Model, *, invert: bool = False, white: float | None = None
+) -> Inputs:
     """Reads examples for `model` from a CSV file, a picture, a folder of pictures, an NPZ or an IDX file.
+
+    invert: makes dark light, for ink on paper where the model was trained on light digits on a dark ground. Pictures
+    that seem to need it are warned of.
+    white: what is white in pictures of more than 8 bits whose file does not say it; else as the training was told.
 
     Raises `UsageError` for another suffix, a form that the model cannot take, or a model of several inputs or outputs;
     `DataError` for contents that do not fit.
     """
     path, how = Path(path), model.preprocessing or {"kind": "arrays"}
+    how = how if white is None else {**how, "white": white}
     if not path.exists():
         raise UsageError(f"{path}: no such file or folder")
     if len(model.input_names) > 1 or len(model.output_names) > 1:
@@ -44,7 +52,8 @@ def read_inputs(path: str | os.PathLike[str], model: Model) -> Inputs:
             f"{{{', '.join(f'{name!r}: ...' for name in model.input_names)}}})."
         )
     try:
-        return _read(path, _form(path), how, model)
+        inputs = _read(path, _form(path), how, model)
+        return _as_trained(inputs, how, path, invert)
     except (KeyError, TypeError, AttributeError) as error:  # what a garbled description comes to
         raise DataError(f"the model does not say how its examples are read (preprocessing: {error!r})") from error
 
@@ -63,7 +72,7 @@ def _read(path: Path, form: str, how: Mapping[str, Any], model: Model) -> Inputs
     if form == "pictures":
         if how["kind"] != "images":
             raise UsageError(f"{path} holds pictures, and the model was trained on {_trained_on(how)}: give that")
-        images, names = read_images(path, size=tuple(how["size"]), grayscale=how["grayscale"])
+        images, names = read_images(path, size=tuple(how["size"]), grayscale=how["grayscale"], white=how.get("white"))
         return Inputs(
             _in_range(images, how["value_range"]).reshape(-1, *(model.input_shape or ())), list(names), "picture"
         )
@@ -71,6 +80,22 @@ def _read(path: Path, form: str, how: Mapping[str, Any], model: Model) -> Inputs
     if model.input_shape is not None and x.shape == model.input_shape:  # one example, without an axis for several
         x = x[None]
     return Inputs(x, [str(i) for i in range(len(x))], "index")
+
+
+def _as_trained(inputs: Inputs, how: Mapping[str, Any], path: Path, invert: bool) -> Inputs:
+    """Pictures as light and dark as the training's, or a warning that they are not."""
+    is_of_pictures = how["kind"] == "images" and inputs.x.shape[1:3] == tuple(how["size"]) and inputs.x.ndim in (3, 4)
+    if not is_of_pictures:
+        if invert:
+            raise UsageError(f"{path}: invert is for pictures, and the model was trained on {_trained_on(how)}")
+        return inputs
+    value_range = how["value_range"]
+    check_range(inputs.x, value_range, str(path))
+    if invert:
+        inputs = replace(inputs, x=inverted(inputs.x, value_range))
+    if "tone" in how:  # models of before say nothing
+        warn_of_tone(inputs.x, value_range, how["tone"], inputs.names)
+    return inputs
 
 
 def answers_of(model: Model, inputs: Inputs) -> list[dict[str, Any]]:

@@ -30,6 +30,7 @@ from talweg.data.csv import parse_csv
 from talweg.errors import DataError, UnknownNameError, UsageError
 from talweg.graph import Array
 from talweg.nn.layers import Layer, Normalization, Rescaling
+from talweg.train.tone import tone_of
 
 CLASSIFICATION, REGRESSION = "classification", "regression"
 TEST, VALIDATION = 0.2, 0.1  # of all rows; where a set has a test part of its own, the latter of its training part
@@ -109,7 +110,8 @@ class Prepared:
 
     def fingerprint(self) -> str:
         """The SHA-256 of all parts and what they mean: a run goes on only with the data that it began with."""
-        total = hashlib.sha256(json.dumps([self.class_names, self.feature_names, self.preprocessing]).encode())
+        how = {key: value for key, value in self.preprocessing.items() if key != "tone"}  # it is seen in the parts
+        total = hashlib.sha256(json.dumps([self.class_names, self.feature_names, how]).encode())
         for part in (self.x_train, self.y_train, self.x_validation, self.y_validation, self.x_test, self.y_test):
             total.update(f"{part.dtype}{part.shape}".encode())
             total.update(np.ascontiguousarray(part).data)
@@ -162,9 +164,7 @@ def _named_set(name: str, seed: int) -> Prepared:
     x, x_v, y, y_v = train_test_split(data.x_train, data.y_train, test_size=VALIDATION, stratify=labels, seed=seed)
     names = None if info.class_names is None else list(info.class_names)
     features = None if info.feature_names is None else list(info.feature_names)
-    preprocessing = (
-        _pictures_of(info.input_shape, info.value_range) if features is None else _table_of(features, info.task, names)
-    )
+    preprocessing = _pictures_of(x, info.value_range) if features is None else _table_of(features, info.task, names)
     return Prepared(x, y, x_v, y_v, data.x_test, data.y_test, info.task, names, features, preprocessing, [])
 
 
@@ -181,8 +181,8 @@ def _toy(name: str, seed: int) -> Prepared:
 
 def _table(path: Path, source: Source, seed: int) -> Prepared:
     options = dict(source.options)
-    if "size" in options:
-        raise UsageError(f"{path} is a table; --size is for pictures")
+    if given := [name for name in ("size", "white") if name in options]:
+        raise UsageError(f"{path} is a table; --{given[0]} is for pictures")
     if source.target is None:
         columns = list(parse_csv(path, separator=options.get("separator", ",")).columns)
         shown = ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")
@@ -208,17 +208,17 @@ def _table(path: Path, source: Source, seed: int) -> Prepared:
 
 
 def _pictures(path: Path, options: dict[str, Any], seed: int) -> Prepared:
-    if extra := sorted(set(options) - {"size"}):
+    if extra := sorted(set(options) - {"size", "white"}):
         raise UsageError(f"{path} is a folder of pictures; {', '.join('--' + e for e in extra)} is for tables")
-    size = options.get("size")
-    found = read_image_folder(path, size=None if size is None else tuple(size))
+    size, white = options.get("size"), options.get("white")
+    found = read_image_folder(path, size=None if size is None else tuple(size), white=white)
     if len(found.class_names) < 2:
         raise DataError(
             f"{path}: expected folders for at least two classes, but there is only {found.class_names[0]!r}"
         )
     notes = list(found.notes)
     parts = _split(found.images, found.labels, CLASSIFICATION, seed, notes)
-    preprocessing = _pictures_of(found.images.shape[1:], (0, 255))
+    preprocessing = _pictures_of(parts[0], (0, 255), white)
     return Prepared(*parts, CLASSIFICATION, list(found.class_names), None, preprocessing, notes)
 
 
@@ -252,7 +252,8 @@ def _table_of(features: list[str], task: str, class_names: list[str] | None) -> 
     return {"kind": "table", "encoding": encoding.to_config(), "separator": ","}
 
 
-def _pictures_of(shape: tuple[int, ...], value_range: tuple[float, float]) -> dict[str, Any]:
-    """How pictures become x of (height, width) or (height, width, channels)."""
-    grey = len(shape) == 2 or shape[2] == 1
-    return {"kind": "images", "size": list(shape[:2]), "grayscale": grey, "value_range": list(value_range)}
+def _pictures_of(x: Array, value_range: tuple[float, float], white: float | None = None) -> dict[str, Any]:
+    """How pictures become x of (height, width) or (height, width, channels), and how light those of training are."""
+    told = {"size": list(x.shape[1:3]), "grayscale": x.ndim == 3 or x.shape[3] == 1, "value_range": list(value_range)}
+    said = {} if white is None else {"white": white}
+    return {"kind": "images", **told, **said, "tone": tone_of(x, value_range)}
