@@ -37,7 +37,8 @@ SAVED_FORM = ("train.saved", "train.document", "train.tensors")
 ROOMS = {
     # what everyone may import, and which imports next to nothing
     "_version": Room(),
-    "errors": Room(),
+    "errors": Room(("escapes",)),
+    "escapes": Room(),
     "formats": Room(),
     "registry": Room(("errors",)),
     # the rooms, in the order in which data passes through them
@@ -61,7 +62,7 @@ ROOMS = {
     "__main__": Room(("cli",)),
     "__init__": Room(PUBLIC),
 }
-FOR_EVERYONE = ("_version", "errors", "formats", "registry")
+FOR_EVERYONE = ("_version", "errors", "escapes", "formats", "registry")
 
 HEAVY = {
     *("matplotlib", "plotly", "sklearn", "scipy", "pandas", "PIL", "pooch"),

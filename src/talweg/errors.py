@@ -12,11 +12,19 @@ import sys
 import warnings
 from collections.abc import Iterable
 
+from talweg.escapes import visible
+
 MANY = 24  # names; of more, a message lists the nearest half as many
 
 
 class TalwegError(Exception):
-    """The base of every error that Talweg raises on purpose."""
+    """The base of every error that Talweg raises on purpose.
+
+    A message may quote a name from a file, and is shown in a terminal: nothing in it steers one.
+    """
+
+    def __str__(self) -> str:
+        return visible(super().__str__())
 
 
 class ShapeError(TalwegError, ValueError):

@@ -74,7 +74,7 @@ def test_a_run_goes_on_where_there_is_no_compiler(monkeypatch: pytest.MonkeyPatc
 def test_explain_prints_c_that_compiles(tmp_path: Path) -> None:
     talweg(*QUICK, "--out", "run")
     text = talweg("explain", "--c", "run", "--batch-size", 16).stdout
-    assert "program 'train', for batches of up to 16 rows" in text and "dense/kernel" in text
+    assert "Written by Talweg - train - batches of up to 16 rows" in text and "dense/kernel" in text
     assert "\n    for (" in text and "\n        " in text
     Path("step.c").write_text(text)
     found = compilers.find()

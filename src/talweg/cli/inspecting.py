@@ -9,6 +9,7 @@ import typer
 
 from talweg.cli.options import White
 from talweg.cli.output import Output, reporting, scores
+from talweg.escapes import columns, on_one_line
 
 if TYPE_CHECKING:
     from talweg.train.inputs import Inputs
@@ -106,10 +107,11 @@ def _print_answers(output: Output, inputs: Inputs, answers: list[dict[str, Any]]
     else:
         headings = [inputs.header, *(f"output {i}" for i in range(len(first["outputs"])))]
         rows = [[a[inputs.header], *(f"{v:.6g}" for v in a["outputs"])] for a in shown]
-    widths = [max(len(str(row[i])) for row in (headings, *rows)) for i in range(len(headings))]
-    for i, row in enumerate((headings, *rows)):
+    lines = [[on_one_line(str(c)) for c in row] for row in (headings, *rows)]
+    widths = [max(columns(line[i]) for line in lines) for i in range(len(headings))]
+    for i, row in enumerate(lines):
         cells = [
-            f"{c:<{w}}" if k < 2 and headings[1] == "class" else f"{c:>{w}}"
+            f"{c}{' ' * (w - columns(c))}" if k < 2 and headings[1] == "class" else f"{' ' * (w - columns(c))}{c}"
             for k, (c, w) in enumerate(zip(row, widths, strict=True))
         ]
         output.say("  ".join(cells).rstrip(), style="bold" if i == 0 else None)

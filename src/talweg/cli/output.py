@@ -1,5 +1,6 @@
 """How commands speak: to people in words and tables, to programs in one JSON object, and of errors on one screen.
 
+Whatever is shown goes through `talweg.escapes`: names from files steer no terminal.
 With --json everything for people goes to stderr, and stdout holds the one object, also when the command fails.
 """
 
@@ -17,6 +18,7 @@ from typing import Any
 import typer
 
 from talweg.errors import MissingExtraError, RunFolderError, TalwegError
+from talweg.escapes import in_json, on_one_line, visible
 
 FAILED, WRONG_USE = 1, 2  # exit codes; 0 is for what went well
 LONGEST = 3000  # characters of an error: more would not fit on one screen
@@ -33,18 +35,23 @@ class Output:
         stream = sys.stderr if as_json else sys.stdout
         self.is_terminal = stream.isatty()
         self.console = Console(
-            file=stream, highlight=False, soft_wrap=not self.is_terminal, width=None if self.is_terminal else PIPE_WIDTH
+            file=stream,
+            highlight=False,
+            emoji=False,
+            soft_wrap=not self.is_terminal,
+            width=None if self.is_terminal else PIPE_WIDTH,
         )
 
     def say(self, text: str = "", style: str | None = None) -> None:
         """A line of text, as it is: brackets in file names are not markup."""
         if not self.quiet:
-            self.console.print(text, style=style, markup=False)
+            self.console.print(visible(text), style=style, markup=False)
 
     def tell(self, label: str, *texts: str) -> None:
         """A label and one or more lines beside it."""
         if self.quiet:
             return
+        texts = tuple(map(visible, texts))
         if not self.is_terminal:
             for i, text in enumerate(texts):
                 self.console.print(f"{label if i == 0 else '':<10}{text}", markup=False)
@@ -68,19 +75,21 @@ class Output:
         numeric = set(numeric)
         made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
         for i, heading in enumerate(headings):
-            made.add_column(heading, justify="right" if i in numeric else "left", no_wrap=i in numeric or i == 0)
+            made.add_column(
+                Text(on_one_line(heading)), justify="right" if i in numeric else "left", no_wrap=i in numeric or i == 0
+            )
         for row in rows:
-            made.add_row(*(Text(cell) for cell in row))
+            made.add_row(*(Text(on_one_line(cell)) for cell in row))
         self.console.print(made)
 
     def result(self, value: dict[str, Any]) -> None:
         """The one JSON object, with --json; nothing otherwise."""
         if self.as_json:
-            print(json.dumps(_plain(value), ensure_ascii=False, allow_nan=False), flush=True)
+            print(in_json(json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)), flush=True)
 
     def error(self, kind: str, message: str, **more: Any) -> None:
         """An error, on stderr, and with --json as the object too."""
-        message = message if len(message) <= LONGEST else message[:LONGEST] + " ..."
+        message = visible(message if len(message) <= LONGEST else message[:LONGEST] + " ...")
         if self.as_json:
             self.result({"error": {"type": kind, "message": message, **more}})
         if not sys.stderr.isatty():
@@ -98,7 +107,9 @@ class Output:
 def warnings_as_notes() -> Iterator[None]:
     """A warning, which Python would show with a file and a line of ours, becomes a line on stderr."""
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *where: print(f"note: {message}", file=sys.stderr, flush=True)
+        warnings.showwarning = lambda message, *where: print(
+            f"note: {visible(str(message))}", file=sys.stderr, flush=True
+        )
         yield
 
 

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from talweg.cli.output import Output
+from talweg.escapes import on_one_line
 from talweg.train.callbacks.base import Callback, Logs
 from talweg.train.callbacks.progress import number
 
@@ -31,9 +32,9 @@ class EpochDisplay(Callback):
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
             columns = (
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=24),
-                TextColumn("{task.fields[values]}"),
+                TextColumn("{task.fields[values]}", markup=False),
                 TimeRemainingColumn(compact=True),
             )
             self._bar = Progress(*columns, console=self.output.console, transient=True)
@@ -54,7 +55,7 @@ class EpochDisplay(Callback):
 
     def on_progress(self, done: int, steps: int, logs: Logs | None = None) -> None:
         if self._bar is not None:
-            values = "  ".join(f"{k} {number(v)}" for k, v in _shown(logs).items())
+            values = "  ".join(f"{on_one_line(k)} {number(v)}" for k, v in _shown(logs).items())
             at = self._epoch + done / max(steps, 1)
             self._bar.update(
                 self._task, completed=at, description=f"epoch {self._epoch + 1}/{self._epochs}", values=values
@@ -63,7 +64,7 @@ class EpochDisplay(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         values, seconds = _shown(logs), time.perf_counter() - self._began
         if self._bar is None:
-            listed = " - ".join(f"{k}: {number(v)}" for k, v in values.items())
+            listed = " - ".join(f"{on_one_line(k)}: {number(v)}" for k, v in values.items())
             self.output.say(f"epoch {epoch + 1}/{self._epochs} - {_time(seconds)} - {listed}")
             self.output.console.file.flush()
             return
@@ -72,7 +73,7 @@ class EpochDisplay(Callback):
             return
         if not self._names:
             self._names = list(values)
-            heads = "".join(f"  {name:>{COLUMN}}" for name in self._names)
+            heads = "".join(f"  {on_one_line(name):>{COLUMN}}" for name in self._names)
             self.output.say(f"{'epoch':>7}{heads}  {'time':>7}", style="bold")
         cells = "".join(f"  {number(values[n]):>{max(COLUMN, len(n))}}" for n in self._names if n in values)
         self.output.say(f"{epoch + 1:>7}{cells}  {_time(seconds):>7}")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from talweg.errors import CorruptFileError, DataError, TalwegError
+from talweg.escapes import visible
 
 DEFLATE_RATIO = 1032
 MOST_SAID = 1000  # characters of an error's part: a file may have a name of a million
@@ -41,7 +42,7 @@ def short(text: str) -> str:
     ('aa...aa', '\\\\x1b[31m')
     """
     cut = text if len(text) <= MOST_SAID else f"{text[: MOST_SAID // 2]}...{text[-MOST_SAID // 2 :]}"
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in cut)
+    return visible(cut)
 
 
 @contextmanager

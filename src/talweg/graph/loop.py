@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from talweg.escapes import on_one_line
 from talweg.graph.program import Program
 from talweg.graph.tensor import TABLE, DType, Shape, Tensor, topological_order
 
@@ -39,7 +40,7 @@ class Loop:
         return Program(self.name, (*self.steps, *self.constants), self.carried, named, updates)
 
     def __str__(self) -> str:
-        return self.name
+        return on_one_line(self.name)
 
 
 # ── writing a body ────────────────────────────────────────────────────────────────────────────────────────

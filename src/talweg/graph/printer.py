@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from talweg.escapes import on_one_line
 from talweg.graph.loop import Loop, bodies
 from talweg.graph.program import Program
 from talweg.graph.tensor import Tensor
@@ -14,16 +16,16 @@ def to_text(program: Program) -> str:
 
     Scalars and broadcasts are written into the formulas that use them.
     """
-    labels, lines, inside = _labels(program), [f"program {program.name}"], bodies(program)
+    labels, lines, inside = _labels(program), [f"program {on_one_line(program.name)}"], bodies(program)
     inner = {loop: _labels(body) for loop, body in inside.items()}
     leaves = [*program.inputs, *program.states]
-    rows = [(t.op.name + " " + t.name, "", t) for t in leaves]
+    rows = [(t.op.name + " " + labels[t], "", t) for t in leaves]
     rows += [(labels[n], f"= {_call(n, labels, inner)}", n) for n in program.order if _is_shown(n)]
     width = max((len(a) for a, _, _ in rows), default=0)
     middle = max((len(b) for _, b, _ in rows), default=0)
     lines += [f"  {a:<{width}} {b:<{middle}}  {_type(t)}" for a, b, t in rows]
-    lines += [f"  output {name} = {labels[t]}" for name, t in program.outputs.items()]
-    lines += [f"  update {state.name} <- {labels[t]}" for state, t in program.updates.items()]
+    lines += [f"  output {on_one_line(name)} = {labels[t]}" for name, t in program.outputs.items()]
+    lines += [f"  update {labels[state]} <- {labels[t]}" for state, t in program.updates.items()]
     for body in inside.values():
         head, *rest = to_text(body).splitlines()
         lines += [f"  loop{head.removeprefix('program')}"]
@@ -38,7 +40,7 @@ def to_mermaid(program: Program) -> str:
     for node, tag in names.items():
         if node.is_leaf or _is_shown(node):
             left, right = ("([", "])") if node.is_leaf else ("[", "]")
-            lines.append(f'    {tag}{left}"{_caption(node, "<br/>").replace(chr(34), "#quot;")}"{right}')
+            lines.append(f'    {tag}{left}"{_caption(node, "<br/>", _in_mermaid)}"{right}')
     lines += [f"    {names[a]} --> {names[b]}" for a, b in _edges(program)]
     lines += [f"    {names[t]} -.->|update| {names[s]}" for t, s in _update_edges(program)]
     return "\n".join(lines)
@@ -47,11 +49,11 @@ def to_mermaid(program: Program) -> str:
 def to_graphviz(program: Program) -> str:
     """The program in Graphviz's dot language."""
     names = {node: f"n{i}" for i, node in enumerate([*program.inputs, *program.states, *program.order])}
-    lines = [f'digraph "{_escaped(program.name)}" {{', "  rankdir=LR; node [shape=box, fontname=Helvetica];"]
+    lines = [f'digraph "{_in_dot(program.name)}" {{', "  rankdir=LR; node [shape=box, fontname=Helvetica];"]
     for node, tag in names.items():
         if node.is_leaf or _is_shown(node):
             style = ", style=rounded" if node.is_leaf else ""
-            lines.append(f'  {tag} [label="{_escaped(_caption(node, chr(92) + "n"))}"{style}];')
+            lines.append(f'  {tag} [label="{_caption(node, chr(92) + "n", _in_dot)}"{style}];')
     lines += [f"  {names[a]} -> {names[b]};" for a, b in _edges(program)]
     lines += [f"  {names[t]} -> {names[s]} [style=dashed, label=update];" for t, s in _update_edges(program)]
     return "\n".join([*lines, "}"])
@@ -69,7 +71,7 @@ def _seen_through(node: Tensor) -> Tensor:
 
 
 def _labels(program: Program) -> dict[Tensor, str]:
-    labels: dict[Tensor, str] = {t: t.name for t in (*program.inputs, *program.states)}
+    labels: dict[Tensor, str] = {t: on_one_line(t.name) for t in (*program.inputs, *program.states)}
     taken = set(labels.values())
     for node in program.order:
         if node in labels:
@@ -79,7 +81,8 @@ def _labels(program: Program) -> dict[Tensor, str]:
         elif node.op.name == "broadcast":
             labels[node] = labels[node.inputs[0]]
         else:
-            labels[node] = node.name if node.name and node.name not in taken else f"%{len(labels)}"
+            name = on_one_line(node.name)
+            labels[node] = name if name and name not in taken else f"%{len(labels)}"
             taken.add(labels[node])
     return labels
 
@@ -108,8 +111,9 @@ def _type(t: Tensor) -> str:
     return f"[{', '.join(map(str, t.shape))}] {t.dtype}"
 
 
-def _caption(node: Tensor, newline: str) -> str:
-    title = node.name if node.is_leaf else f"{node.name}{newline}{node.op.name}" if node.name else node.op.name
+def _caption(node: Tensor, newline: str, escaped: Callable[[str], str]) -> str:
+    name = escaped(node.name)
+    title = name if node.is_leaf else f"{name}{newline}{node.op.name}" if name else node.op.name
     return f"{title}{newline}{_type(node)}"
 
 
@@ -123,5 +127,10 @@ def _update_edges(program: Program) -> list[tuple[Tensor, Tensor]]:
     return [(a, b) for a, b in edges if a.op.name != "constant"]
 
 
-def _escaped(text: str) -> str:
-    return text.replace('"', r"\"")
+def _in_mermaid(name: str) -> str:
+    """Within quotes Mermaid reads HTML, Markdown between backquotes, and ``#quot;`` as the character of that name."""
+    return "".join(c if c.isalnum() or c in "_ /:.-" else f"#{ord(c)};" for c in on_one_line(name))
+
+
+def _in_dot(name: str) -> str:
+    return on_one_line(name).replace("\\", r"\\").replace('"', r"\"")

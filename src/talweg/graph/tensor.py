@@ -13,6 +13,7 @@ from typing import Any, Literal, Union, cast
 import numpy as np
 
 from talweg.errors import GraphError, ShapeError
+from talweg.escapes import on_one_line
 
 
 class Batch(Enum):
@@ -72,7 +73,7 @@ class Tensor:
         return Tensor(self.op, inputs, self.attributes, self.shape, self.dtype, self.name)
 
     def __repr__(self) -> str:
-        return f"<{self.name or self.op.name} {list(self.shape)} {self.dtype}>"
+        return f"<{on_one_line(self.name) or self.op.name} {list(self.shape)} {self.dtype}>"
 
     def __add__(self, other: TensorLike) -> Tensor:
         return elementwise("add", self, other)

@@ -17,8 +17,12 @@ FORM = "a model's JSON"
 
 
 def as_text(document: Any, indent: int | None = None) -> str:
-    """JSON as every program reads it: without NaN and infinity, which JSON does not know."""
-    return json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
+    """JSON as every program reads it: without NaN and infinity, which JSON does not know.
+
+    Halves of surrogate pairs, which are in names of files that are no UTF-8, are written as JSON writes them.
+    """
+    text = json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def write_json(path: Path, document: Any) -> None:

@@ -14,6 +14,7 @@ from talweg import optim
 from talweg.data.files import corrupt
 from talweg.engines.choose import engine_by_name
 from talweg.errors import DataError, ShapeError, UnknownNameError, UsageError
+from talweg.escapes import file_name
 from talweg.graph import Array
 from talweg.train import saved
 from talweg.train.callbacks.base import Callback
@@ -77,7 +78,7 @@ class Experiment:
             "engine": model.engine.name,
             "architecture": model.get_config(),
         }
-        stem = f"{source.short_name}-{name}-{datetime.now():%Y%m%d-%H%M%S}"
+        stem = f"{file_name(f'{source.short_name}-{name}')}-{datetime.now():%Y%m%d-%H%M%S}"
         folder = RunFolder.create(out or RUNS / stem, config, model, may_rename=out is None)
         return cls(folder, prepared, model, epochs, batch_size, [], fresh=True)
 

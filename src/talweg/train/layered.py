@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from talweg.errors import ShapeError, UsageError
+from talweg.escapes import is_unicode
 from talweg.graph import Array, Tensor
 from talweg.graph.random import RandomStream
 from talweg.nn.layers import Context, KerasTensor, Variable
@@ -38,7 +39,7 @@ class Layered:
     """A network with variables. It can serve as a layer of another one: what that needs is in the second part."""
 
     def __init__(self, name: str | None, seed: int | None, kind: str) -> None:
-        if name is not None and not isinstance(name, str):
+        if name is not None and not (isinstance(name, str) and is_unicode(name)):
             raise UsageError(f"name must be text; got {name!r}")
         self.name, self.was_named = name or kind, name is None
         self.seed = next_seed() if seed is None else whole(seed, "seed", 0)

@@ -9,6 +9,7 @@ from typing import Any
 
 from talweg import graph as g
 from talweg.errors import UsageError
+from talweg.escapes import is_unicode
 from talweg.graph import Array, Tensor
 from talweg.nn.layers import Context, InputLayer, KerasTensor, Variable
 from talweg.nn.layers.symbolic import Call, Structure, flat, mapped, noted, placeholder
@@ -197,7 +198,7 @@ def check_names(blocks: Iterable[Any]) -> None:
     known: dict[str, Any] = {}
     for block in blocks:
         name = block.name
-        if not isinstance(name, str) or not name or "/" in name or name in RESERVED:
+        if not isinstance(name, str) or not name or "/" in name or name in RESERVED or not is_unicode(name):
             raise UsageError(
                 f"a layer's name must be text without '/', and none of {', '.join(sorted(RESERVED))}; got {name!r}"
             )

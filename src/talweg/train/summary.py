@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from talweg.escapes import columns, on_one_line
 from talweg.nn.layers.symbolic import Call, flat, mapped
 from talweg.train.network import Network, feeders
 
@@ -24,7 +25,7 @@ def summary_table(model: Layered, line_length: int | None = None, expand_nested:
     if not branches:
         rows = [row[:3] for row in rows]
     cells = [[cell.split("\n") for cell in row] for row in rows]
-    widths = [max(len(line) for row in cells for line in row[i]) + 2 for i in range(len(rows[0]))]
+    widths = [max(columns(line) for row in cells for line in row[i]) + 2 for i in range(len(rows[0]))]
     if line_length is not None:
         widths[0] += max(0, line_length - sum(widths) - len(widths) - 1)
 
@@ -36,7 +37,7 @@ def summary_table(model: Layered, line_length: int | None = None, expand_nested:
         return "\n".join(
             bar
             + bar.join(
-                f"{text} ".rjust(w) if column == 2 else f" {text}".ljust(w)
+                f"{' ' * (w - 1 - columns(text))}{text} " if column == 2 else f" {text}{' ' * (w - 1 - columns(text))}"
                 for column, (text, w) in enumerate(zip(texts, widths, strict=True))
             )
             + bar
@@ -51,7 +52,7 @@ def summary_table(model: Layered, line_length: int | None = None, expand_nested:
     counts = [("Total params", total), ("Trainable params", trained), ("Non-trainable params", total - trained)]
     return "\n".join(
         [
-            f'Model: "{model.name}"',
+            f'Model: "{on_one_line(model.name)}"',
             *head,
             *([body] if body else []),
             ruler("└", "┴", "┘", "─"),
@@ -68,7 +69,7 @@ def _rows(model: Layered, connected: bool, expand_nested: bool, indent: str = ""
         shape = str(mapped(lambda y: y.shape, own[0].outputs)) if own and model.built else "?"
         count = f"{block.count_params():,}" if model.built else "?"
         fed = [_place(x, calls) for call in own for x in flat(call.inputs)] if connected and not indent else []
-        yield f"{indent}{block.title} ({type(block).__name__})", shape, count, ",\n".join(fed) or "-"
+        yield f"{indent}{on_one_line(block.title)} ({type(block).__name__})", shape, count, ",\n".join(fed) or "-"
         if expand_nested and hasattr(block, "network"):
             yield from _rows(block, connected, expand_nested, f"   {indent}" if indent else "   └ ")
 
@@ -83,7 +84,7 @@ def _calls(network: Network) -> dict[Any, list[Call]]:
 
 def _place(x: Any, calls: dict[Any, list[Call]]) -> str:
     """What feeds a layer, as Keras writes it: the layer, its which use, which of its outputs."""
-    return f"{x.name}[{calls[x.call.block].index(x.call)}][{x.index}]"
+    return f"{on_one_line(x.name)}[{calls[x.call.block].index(x.call)}][{x.index}]"
 
 
 def _branches(network: Network) -> bool:

@@ -74,7 +74,7 @@ static void count(char *memory, int64_t steps, int thread, int threads, int sign
 class Lap:
     """What one kernel takes of a step, in microseconds; or what the barrier after a phase takes.
 
-    kernel           the C function; or "bring ...", "hand out ...", "wait": what a step does beside kernels
+    kernel           what stands above its C function; or "bring ...", "hand out ...", "wait": what a step does besides
     what             the operation and the shape of its result
     multiplications  in a full batch, where it is a contraction
     busy             each thread at work in it; 0 for a thread that has no part in it

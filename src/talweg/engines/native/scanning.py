@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from talweg.engines.base import has_rows
 from talweg.engines.native import contraction
+from talweg.engines.native.comments import comment
 from talweg.engines.native.division import ALONE, Division
 from talweg.engines.native.layout import C_TYPE, Layout
 from talweg.engines.native.looping import Body
@@ -147,7 +148,7 @@ def scan_function(writer: _Writer, task: Compute, name: str) -> list[str]:
     order = "for (left = {0}; left >= 0; left--) {{" if body.is_backward else "for (left = 0; left <= {0}; left++) {{"
     return [
         *lines,
-        f"/* {body.loop}: {body.length} steps */",
+        comment(f"{body.loop} of {body.length} steps"),
         f"static void {name}(char *memory, char *own, long n, long lo, long hi, long left, long right)\n{{",
         "(void)own; (void)n; (void)right;",
         *(["lo = 0; hi = n;"] if task.division == ALONE else []),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from talweg.engines.base import has_rows
 from talweg.engines.native import loops, products, profile, runtime, tiles, transfer, vectormath, windows
 from talweg.engines.native.body import Body
+from talweg.engines.native.comments import comment, described
 from talweg.engines.native.layout import C_TYPE, Layout
 from talweg.engines.native.memory import Detour, Memory, Run, Table, plan_memory
 from talweg.engines.native.phases import Task, Thing, phases
@@ -56,6 +57,7 @@ class _Writer:
         self.names = {t: f"t{i}" for i, t in enumerate(self.memory.layouts)}
         self.calls: dict[Task, str] = {}
         self.functions_of: dict[Task, str] = {}
+        self.label_of: dict[Task, str] = {}
         everything = [task for runs in self.phases for run in runs for task in run.tasks]
         self.rows_together = tiles.PART if any(isinstance(t, Compute) and t.parts for t in everything) else 1
         self.counters = self._counters(profiled)
@@ -75,16 +77,16 @@ class _Writer:
                 if isinstance(task, Rearrange) and task.source is not None:
                     tensors = [task.source]
                 is_kernel = isinstance(task, Compute | Rearrange)
-                name = self._name(task.name, taken) if is_kernel else task.name
-                self.functions_of[task] = name
+                self.functions_of[task] = f"kernel_{len(self.functions_of)}"  # no name from a file becomes C
+                self.label_of[task] = label = self._label(task.name, taken) if is_kernel else task.name
                 is_cut = isinstance(task, Compute) and task.kernel is not None and task.kernel.is_cut
-                counters.add(task, name, tensors if is_kernel else (), isinstance(task, Rearrange), is_cut)
+                counters.add(task, label, tensors if is_kernel else (), isinstance(task, Rearrange), is_cut)
             counters.add(number, profile.WAIT, ())
         return counters
 
     @staticmethod
-    def _name(name: str, taken: set[str]) -> str:
-        """A C function's, that no other one has."""
+    def _label(name: str, taken: set[str]) -> str:
+        """What people call a kernel, and no other one: in a profile, and above its function."""
         plain = "k_" + "".join(c if c.isalnum() else "_" for c in name)
         unique = plain if plain not in taken else f"{plain}_{len(taken)}"
         taken.add(unique)
@@ -93,15 +95,11 @@ class _Writer:
     def head(self) -> list[str]:
         """A comment with the network, types, elementary functions, threads."""
         real, size = ("float", 4) if self.precision == "float32" else ("double", 8)
-        leaves = [
-            f" * {t.op.name:<6} {t.name:<44} {list(t.shape)}" for t in (*self.program.inputs, *self.program.states)
-        ]
+        leaves = [described(t) for t in (*self.program.inputs, *self.program.states)]
         vector = "typedef real {0} __attribute__((vector_size({1}))); "
         vector += "typedef real {0}u __attribute__((vector_size({1}), aligned(sizeof(real)), may_alias));"
         return [
-            f"/* Written by Talweg: program {self.program.name!r}, for batches of up to {self.capacity} rows.\n *",
-            *leaves,
-            " */",
+            comment(f"Written by Talweg - {self.program.name} - batches of up to {self.capacity} rows", leaves),
             runtime.INCLUDES,
             f"typedef {real} real;",
             vector.format("vec", self.lanes * size),
@@ -119,6 +117,8 @@ class _Writer:
         """One C function for each kernel and each copy, named after the tensor that it computes."""
         lines: list[str] = []
         for task, name in self.functions_of.items():
+            if isinstance(task, Compute | Rearrange):
+                lines.append(comment(f"{name} is {self.label_of[task]}"))
             if isinstance(task, Rearrange):
                 lines += self._copy(task, name)
             elif isinstance(task, Compute) and task.body:
@@ -169,7 +169,7 @@ class _Writer:
             written = loops.reduce_kernel(node, self._place, kept, to, {} if part else parts, part)
         self.calls[task] = f"{name}(memory, own, n, lo, hi, left, right);"
         return [
-            f"/* {kernel.nodes[-1]!r}: {', '.join(sorted({n.op.name for n in kernel.nodes}))} */",
+            comment(f"{described(kernel.nodes[-1])} by {' '.join(sorted({n.op.name for n in kernel.nodes}))}"),
             f"static void {name}(char *memory, char *own, long n, long lo, long hi, long left, long right)\n{{",
             "(void)memory; (void)own; (void)n; (void)lo; (void)hi; (void)left; (void)right;",
             *([f"real *restrict parts = {self.memory.pointer(task.parts)};"] if task.parts else []),
@@ -215,7 +215,8 @@ class _Writer:
         v, s = (self.memory.pointer(copies.get(t, t)) for t in (p.v, p.s))
         part = task.parts.size // -(-self.capacity // tiles.PART) if task.parts else 0
         to = self.memory.pointer(task.parts) if task.parts else self._at(node)
-        lines, calls = [f"/* {node!r}: sums of products of {p.v!r} and {p.s!r} */"], []
+        lines = [comment(f"{described(node)} sums products of {described(p.v)} and {described(p.s)}")]
+        calls = []
         if p.product:
             lines += products.product_kernel(name, p.product, self.lanes, table == "s")
             rows = "lo, hi" if task.division.kind == "rows" else "0, n"

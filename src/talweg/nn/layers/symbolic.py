@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from talweg import graph as g
 from talweg.errors import GraphError, TalwegError, UsageError
+from talweg.escapes import on_one_line
 from talweg.graph import BATCH, Array, Tensor
 
 Structure = Any
@@ -144,7 +145,7 @@ class KerasTensor:
         raise GraphError(f"{self!r} has no value yet: make a model of it, Model(inputs, outputs), and predict(x)")
 
     def __repr__(self) -> str:
-        return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, of {self.name}>"
+        return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, of {on_one_line(self.name)}>"
 
 
 # ── structures ────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from talweg.errors import ShapeError
+from talweg.escapes import on_one_line
 from talweg.graph import Array
 from talweg.graph.random import RandomStream
 from talweg.nn import initializers
@@ -123,7 +124,7 @@ class Variable:
         return np.array(self.value, dtype)
 
     def __repr__(self) -> str:
-        return f"<Variable {self.name} {list(self.shape)}>"
+        return f"<Variable {on_one_line(self.name)} {list(self.shape)}>"
 
 
 def set_weights(variables: Sequence[Variable], weights: Sequence[Any], owner: str) -> None:

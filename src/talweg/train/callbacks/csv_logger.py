@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from talweg.errors import UsageError
+from talweg.escapes import cell
 from talweg.train.callbacks.base import Callback, Logs
 
 
@@ -50,7 +51,7 @@ class CSVLogger(Callback):
                 names += [f"val_{name}" for name in names]
             self._columns = names
             if file.tell() == 0:
-                self._write(["epoch", *names])
+                self._write(["epoch", *map(cell, names)])
         self._write([epoch, *(_cell(logs.get(name, "NA")) for name in self._columns)])
         file.flush()
 

@@ -63,7 +63,7 @@ def event(step: int, values: Iterable[bytes], wall_time: float) -> bytes:
 
 
 def scalar(tag: str, value: float) -> bytes:
-    return field_bytes(1, tag.encode()) + field_float(2, value)
+    return field_bytes(1, tag.encode(errors="replace")) + field_float(2, value)
 
 
 def histogram(tag: str, values: Array, buckets: int = 30) -> bytes:
@@ -77,7 +77,7 @@ def histogram(tag: str, values: Array, buckets: int = 30) -> bytes:
         field_double(i + 1, v)
         for i, v in enumerate((flat.min(), flat.max(), float(flat.size), flat.sum(), np.square(flat).sum()))
     )
-    return field_bytes(1, tag.encode()) + field_bytes(
+    return field_bytes(1, tag.encode(errors="replace")) + field_bytes(
         5, spread + field_doubles(6, edges[1:]) + field_doubles(7, counts)
     )
 

@@ -6,6 +6,7 @@ import sys
 import time
 from typing import Any
 
+from talweg.escapes import on_one_line
 from talweg.train.callbacks.base import Callback, Logs
 
 BAR = 20  # characters
@@ -84,7 +85,7 @@ def _time(seconds: float) -> str:
 
 
 def _values(logs: Logs | None) -> str:
-    return " - ".join(f"{k}: {number(v)}" for k, v in (logs or {}).items() if isinstance(v, (int, float)))
+    return " - ".join(f"{on_one_line(k)}: {number(v)}" for k, v in (logs or {}).items() if isinstance(v, (int, float)))
 
 
 def number(value: Any) -> str:
