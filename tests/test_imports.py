@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-BROUGHT = {"talweg", "talweg._version", "talweg.errors", "talweg.formats"}
+BROUGHT = {"talweg", "talweg._version", "talweg.errors", "talweg.escapes", "talweg.formats"}
 SLOW = {"dataclasses", "inspect"}  # of the standard library, those that take as long as all the rest
 KERAS = [
     *("activations", "backend", "callbacks", "constraints", "datasets", "initializers", "layers", "losses"),
