@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from talweg.engines.native.layout import Layout, padded
 from talweg.engines.native.products import Product
 from talweg.engines.native.tiles import Axis, Clip, Nest, merged
+from talweg.errors import GraphError
 from talweg.graph import BATCH, Shape, Tensor
 from talweg.graph.ops.contraction import free_axes
 
@@ -31,8 +32,9 @@ class Copy:
 class Plan:
     """What computes a contraction: nests over the operands v (in vectors, perhaps of a copy) and s (by number).
 
-    product: instead of nests, where both operands lie along what is summed (v has the units, s the rows of the batch).
-    outer: the axis of the result that the nests' rows `divided` are, where there is one beside the innermost.
+    product: instead of nests, where both operands lie along what is summed (v has the units, s the rows).
+    outer: the axis of the result that the nests' rows `divided` are, or the product's, where there is one beside the
+    innermost.
     """
 
     v: Tensor
@@ -41,6 +43,20 @@ class Plan:
     copy: Copy | None = None
     product: Product | None = None
     outer: int | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.nests) == bool(self.product):
+            raise GraphError(f"a contraction is either nests or a product, but {self} has both, or none")
+
+    @property
+    def can_be_shared(self) -> bool:
+        """Whether threads can share rows of the result that are those of no batch."""
+        return self.outer is not None or any(nest.shared(1) >= 0 for nest in self.nests[:1])
+
+    @property
+    def runs_along(self) -> bool:
+        """Whether it goes along the innermost axis of the result, panel by panel, from the first to the last."""
+        return len(self.nests) == 1 and self.nests[0].divided is None
 
     def work(self, capacity: int) -> int:
         parts = (self.product,) if self.product else self.nests
@@ -93,8 +109,10 @@ def _dot(node: Tensor, capacity: int, columns: frozenset[Shape]) -> Plan | None:
     s = b if v is a else a
     lv, ls = _layouts(capacity, v, s, columns=columns)
     if lv.by_columns and s.rank == 2 and node.rank == 2 and over[v] == (0,) and ls.inner == over[s][0]:
-        product = Product(_long(v, 0), _long(v, 1), ls.strides[0], lv.strides[1], out.strides[0])
-        return Plan(v, s, (), product=product)
+        row, own = 1 - over[s][0], 1 - out.inner
+        apart = ls.strides[row], lv.strides[1], out.strides[own]
+        product = Product(_long(v, 0), _long(v, 1), _length(s, row), *apart)
+        return Plan(v, s, (), product=product, outer=None if s.shape[row] == 1 else own)
     strides, copy = lv.strides, None
     if lv.strides[vector] != 1 or lv.width != out.width:
         if BATCH in v.shape:

@@ -33,17 +33,19 @@ typedef {whole} lanes_t __attribute__((vector_size({size})));
 
 @dataclass(frozen=True)
 class Product:
-    """length: of the sum. x, out: from a row to the next; w: from a unit to the next."""
+    """length: of the sum. rows: of x (None: those of the batch). x, out: from a row to the next; w: from a unit to the
+    next. A unit's results lie side by side."""
 
     length: int
     units: int
+    rows: int | None
     x: int
     w: int
     out: int
 
     def work(self, capacity: int) -> int:
         """Multiplications."""
-        return self.length * self.units * capacity
+        return self.length * self.units * (capacity if self.rows is None else self.rows)
 
 
 def shuffles(lanes: int, width: int) -> str:

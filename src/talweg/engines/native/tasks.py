@@ -212,11 +212,15 @@ def _divisions(
     longest = max(outer, key=lambda a: layout.lengths[a], default=None)
     if BATCH in node.shape and (kernel.op != "random_uniform" or loops.are_pairs(node)):
         out.append(_rows(node.shape.index(BATCH)))
-    elif plan and plan.outer is not None:
-        out.append(Division("outer", ("outer", node.shape[plan.outer]), plan.outer))
-    elif plan and plan.nests[0].shared(capacity) >= 0:
-        out.append(Division("outer", ("outer", node), None))
-    elif longest is not None and kernel.op in ("loop", "sum", "max", "argmax", *CONTRACTIONS) and not kernel.is_random:
+    elif plan and plan.can_be_shared:
+        key = node if plan.outer is None else node.shape[plan.outer]
+        out.append(Division("outer", ("outer", key), plan.outer))
+    elif (
+        plan is None
+        and longest is not None
+        and kernel.op in ("loop", "sum", "max", "argmax", *CONTRACTIONS)
+        and not kernel.is_random
+    ):
         out.append(Division("outer", ("outer", node.shape[longest]), longest))
     inner = layout.inner
     if inner is not None and node.shape[inner] in {units for _, units in s.columns} and not layout.by_columns:
@@ -244,7 +248,7 @@ def _other_axis(node: Tensor, division: Division, plan: contraction.Plan | None)
 def _runs_along(kernel: Kernel, plan: contraction.Plan | None, inner: int) -> bool:
     """Whether a kernel's innermost loop runs along the innermost axis of its result."""
     if plan:
-        return len(plan.nests) == 1 and plan.nests[0].divided is None
+        return plan.runs_along
     if kernel.op in ("sum", "max"):
         x, over = kernel.nodes[0].inputs[0], kernel.nodes[0].attributes["axes"]
         space = Layout(x.shape, x.dtype, 1)

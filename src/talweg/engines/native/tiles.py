@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import groupby
 
+from talweg.errors import GraphError
+
 MOST_ROWS = 16
 MOST_WHOLE = 6  # rows of a short last axis, which no tile divides
 FEW = 8  # vectors in a tile of the rows that are left over: they keep the multipliers busy
@@ -70,8 +72,10 @@ NOTHING = Axis(1, 0, 0, 0)
 class Nest:
     """A contraction as loops: `rows` of the result, of `width` elements each, summed `over` the other axes.
 
-    The last of `rows` is tiled; where it is short, each tile has all of it, and rows of the one before. block: rows of
-    the batch that are summed before the next tile is turned to, where all of them would not stay in the cache (0: all).
+    The last of `rows` is tiled; where it is short, each tile has all of it, and rows of the one before. All rows of a
+    tile are multiplied by the same vectors of v: v does not move along an axis that tiles have several rows of.
+    block: rows of the batch that are summed before the next tile is turned to, where all of them would not stay in the
+    cache (0: all). divided: which of `rows` threads share out, where it is not the longest.
     pieces: where the elements of a row do not all lie side by side, how far from its place each `piece` of them begins.
     """
 
@@ -86,22 +90,41 @@ class Nest:
     pieces: tuple[int, ...] = ()
     piece: int = 0
 
+    def __post_init__(self) -> None:
+        """Raises `GraphError` for what tiles cannot compute."""
+        clipped = [a.clip.axis for a in self.over if a.clip is not None and a.clip.axis is not None]
+        wrong = {
+            "v moves along the axis that is tiled": bool(self.rows) and self.rows[-1].v != 0,
+            "the result stays where its rows move": any(axis.out == 0 for axis in self.rows),
+            "a clip counts along no axis": any(not 0 <= axis < len(self.rows) for axis in clipped),
+            "threads cannot share what tiles have whole": self.divided is not None and self.divided not in self._free(),
+            "blocks are of rows of the batch": self.block > 0 and (not self.over or self.over[0].length is not None),
+            "pieces do not fill a row": bool(self.pieces) and len(self.pieces) * self.piece > self.width,
+        }
+        if found := [what for what, is_so in wrong.items() if is_so]:
+            raise GraphError(f"the native engine has no tiles for {self}: {', '.join(found)}")
+
     def is_clipped(self, axis: int) -> bool:
         """Whether what is summed depends on the place along one of `rows`."""
         return any(a.clip is not None and a.clip.axis == axis for a in self.over)
 
     @property
     def has_whole(self) -> bool:
-        """Whether the last of `rows` is short enough for tiles to hold all of it."""
-        return len(self.rows) > 1 and (self.rows[-1].length or MOST_WHOLE + 1) <= MOST_WHOLE
+        """Whether the last of `rows` is short enough for tiles to hold all of it, and rows of the one before."""
+        if len(self.rows) < 2 or self.rows[-2].v != 0:
+            return False
+        return self.rows[-1].length is not None and self.rows[-1].length <= MOST_WHOLE
+
+    def _free(self) -> list[int]:
+        """Those of `rows` that can be divided anywhere."""
+        tiled = len(self.rows) - 1 - self.has_whole
+        return [i for i in range(tiled + 1) if i < tiled or not self.is_clipped(i)]
 
     def shared(self, capacity: int) -> int:
         """Which of `rows` threads share out: the longest that can be divided anywhere (-1: none can)."""
         if self.divided is not None:
             return self.divided
-        tiled = len(self.rows) - 1 - self.has_whole
-        free = [i for i in range(tiled + 1) if i < tiled or not self.is_clipped(i)]
-        return max(free, key=lambda i: self.rows[i].long(capacity), default=-1)
+        return max(self._free(), key=lambda i: self.rows[i].long(capacity), default=-1)
 
     def work(self, capacity: int) -> int:
         """Multiplications."""

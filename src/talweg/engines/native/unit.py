@@ -219,8 +219,10 @@ class _Writer:
         calls = []
         if p.product:
             lines += products.product_kernel(name, p.product, self.lanes, table == "s")
-            rows = "lo, hi" if task.division.kind == "rows" else "0, n"
-            units = "lo, hi" if task.division.kind == "outer" else f"0, {p.product.units}"
+            of_units = task.division.is_shared and task.division.axis != p.outer
+            of_rows = task.division.is_shared and not of_units
+            rows = "lo, hi" if of_rows else f"0, {'n' if p.product.rows is None else p.product.rows}"
+            units = "lo, hi" if of_units else f"0, {p.product.units}"
             calls.append(f"{name}({to}, {s}, {v}, {rows}, {units});")
         for number, nest in enumerate(p.nests):
             own = f"{name}_{number}" if len(p.nests) > 1 else name
