@@ -41,6 +41,7 @@ ROOMS = {
     "escapes": Room(),
     "formats": Room(),
     "registry": Room(("errors",)),
+    "disk": Room(("errors", "escapes")),
     # the rooms, in the order in which data passes through them
     "graph": Room((), ("numpy",)),
     "gradient": Room(("graph",)),
@@ -62,7 +63,7 @@ ROOMS = {
     "__main__": Room(("cli",)),
     "__init__": Room(PUBLIC),
 }
-FOR_EVERYONE = ("_version", "errors", "escapes", "formats", "registry")
+FOR_EVERYONE = ("_version", "errors", "escapes", "formats", "registry", "disk")
 
 HEAVY = {
     *("matplotlib", "plotly", "sklearn", "scipy", "pandas", "PIL", "pooch"),

@@ -59,6 +59,10 @@ class RunFolderError(TalwegError, OSError):
     """A run folder that cannot be written, or that is not a run folder."""
 
 
+class InUseError(TalwegError, BlockingIOError):
+    """A folder or file that another process writes; the message says which process, and since when."""
+
+
 class MissingExtraError(TalwegError, ImportError):
     """A library that is not installed; the message names the extra of Talweg that brings it."""
 

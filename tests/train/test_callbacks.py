@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 import random
 import signal
 import struct
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 
 from support import oracle
 from talweg.data.tfrecord import read_tfrecord
-from talweg.errors import CorruptFileError, DataError, UnknownNameError, UsageError
+from talweg.errors import CorruptFileError, DataError, InUseError, UnknownNameError, UsageError
 from talweg.nn.layers import Dense, Dropout
 from talweg.nn.metrics import AUC
 from talweg.optim import SGD
@@ -691,6 +692,24 @@ def test_a_batch_in_an_epoch_needs_the_same_batches(tmp_path: Path) -> None:
         linear().fit(X, Y, verbose=0, callbacks=[backup, LambdaCallback(on_train_batch_end=fail)])
     with pytest.raises(UsageError, match="same data and batch_size"):
         linear().fit(X, Y, batch_size=7, verbose=0, callbacks=[backup])
+
+
+@pytest.mark.parametrize("make", [BackupAndRestore, lambda path: ModelCheckpoint(path / "best.safetensors")])
+def test_two_fits_do_not_share_a_folder(tmp_path: Path, make: Any) -> None:
+    """The second is refused, names the first, and disturbs nothing."""
+    tried = []
+
+    def fit_again(epoch: int, logs: Any) -> None:
+        with pytest.raises(InUseError, match=f"process, {os.getpid()} on"):
+            linear().fit(X, Y, verbose=0, callbacks=[make(tmp_path)])
+        tried.append(epoch)
+
+    history = linear().fit(
+        X, Y, epochs=2, verbose=0, callbacks=[make(tmp_path), LambdaCallback(on_epoch_end=fit_again)]
+    )
+    assert history.epoch == tried == [0, 1]
+    linear().fit(X, Y, verbose=0, callbacks=[make(tmp_path)])
+    assert not list(tmp_path.rglob("*lock*"))
 
 
 def test_leftovers_of_a_killed_save_are_cleared(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,8 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from talweg.disk import lock
 from talweg.errors import CorruptFileError, DataError, RunFolderError, UsageError, VersionError
-from talweg.train import run_folder
 from talweg.train.experiment import Experiment, Wishes
 from talweg.train.prepared import Source
 from talweg.train.run_folder import RunFolder, history_of, trained_model
@@ -144,10 +145,11 @@ def until_killed(monkeypatch: pytest.MonkeyPatch, step: int, work: Any) -> bool:
     with monkeypatch.context() as patched:
         for name in OPERATIONS:
             patched.setattr(os, name, dies(getattr(os, name)))
-        patched.setattr(run_folder.shutil, "rmtree", lambda *a, **k: None)
+        patched.setattr(shutil, "rmtree", lambda *a, **k: None)
         try:
             work()
         except Killed:
+            lock._left_to_the_parent()  # what the kernel does with a dead process's locks
             return True
     return False
 
@@ -215,6 +217,80 @@ def test_sigkill_at_random_moments(tmp_path: Path) -> None:
             assert child.wait() == 0
     assert kills > 0
     assert_same(RunFolder(tmp_path / "run"), finish(begin(tmp_path / "unbroken", epochs=300)))
+
+
+RESUMING = """
+import sys
+from pathlib import Path
+from talweg.errors import InUseError
+from talweg.train.experiment import Experiment
+sys.stdin.readline()
+try:
+    experiment = Experiment.resume(Path(sys.argv[1]), epochs=60)
+except InUseError as error:
+    sys.exit(f"refused: {error}")
+print("holds", flush=True)
+sys.stdin.readline()
+experiment.train(checkpoint_seconds=0)
+experiment.folder.write_result(experiment.finish()[0])
+"""
+
+
+def test_of_three_that_resume_at_once_one_trains(tmp_path: Path) -> None:
+    """Three `--resume` at once once wrote 799 epochs twice."""
+    path = tmp_path / "run"
+    begin(path).folder.let_go()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    three = [subprocess.Popen([sys.executable, "-c", RESUMING, str(path)], **pipes) for _ in range(3)]  # type: ignore
+    for child in three:
+        child.stdin.write("begin\n")
+        child.stdin.flush()
+    said = [child.stdout.readline() for child in three]  # one holds, and waits; two have ended
+    assert sorted(said) == ["", "", "holds\n"]
+    holder = three[said.index("holds\n")]
+    for child in three:
+        if child is not holder:
+            assert child.wait() == 1
+            assert f"is being written by process {holder.pid} on" in child.stderr.read()
+    assert holder.communicate("train\n")[1] == "" and holder.returncode == 0
+    assert [line["epoch"] for line in RunFolder(path).metrics()] == list(range(1, 61))
+    assert not (path / ".lock").exists()
+
+
+def test_a_folder_that_was_replaced_under_a_run_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    experiment = begin(path)
+    path.rename(tmp_path / "moved")
+    with pytest.raises(RunFolderError, match="deleted, moved or replaced"):
+        experiment.train()
+    begin(path, seed=9).folder.let_go()
+    before = {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
+    experiment.folder._lock = None
+    other = Experiment.resume(tmp_path / "moved")
+    path.rename(tmp_path / "third")
+    (tmp_path / "moved").rename(path)
+    (tmp_path / "third").rename(tmp_path / "moved")
+    with pytest.raises(RunFolderError, match="deleted, moved or replaced"):
+        other.train()
+    assert {tmp_path / "moved" / p.relative_to(path): b for p, b in before.items()} == {
+        p: p.read_bytes() for p in (tmp_path / "moved").rglob("*") if p.is_file()
+    }
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
+@pytest.mark.parametrize(
+    ("umask", "private", "folder"), [(0o022, False, 0o755), (0o077, False, 0o700), (0, True, 0o700)]
+)
+def test_a_run_folder_respects_the_umask(tmp_path: Path, umask: int, private: bool, folder: int) -> None:
+    before = os.umask(umask)
+    try:
+        wishes = Wishes(Source("iris"), model="dropout", epochs=1, engine="reference")
+        run = finish(Experiment.begin(wishes, tmp_path / "run", private=private)).path
+    finally:
+        os.umask(before)
+    assert run.stat().st_mode & 0o777 == folder
+    assert (run / "checkpoint").stat().st_mode & 0o777 == 0o777 & ~umask
+    assert {p.stat().st_mode & 0o777 for p in run.rglob("*") if p.is_file()} == {0o666 & ~umask}
 
 
 def test_a_half_written_line_of_metrics_is_passed_over(tmp_path: Path, unbroken: RunFolder) -> None:

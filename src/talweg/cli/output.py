@@ -17,7 +17,7 @@ from typing import Any
 
 import typer
 
-from talweg.errors import MissingExtraError, RunFolderError, TalwegError
+from talweg.errors import InUseError, MissingExtraError, RunFolderError, TalwegError
 from talweg.escapes import in_json, on_one_line, visible
 
 FAILED, WRONG_USE = 1, 2  # exit codes; 0 is for what went well
@@ -132,7 +132,7 @@ def reporting(output: Output, if_interrupted: Callable[[], str] = lambda: "Inter
 
 def exit_code(error: BaseException) -> int:
     """2 for what the user can mend by asking otherwise; 1 for what the machine refused."""
-    if isinstance(error, RunFolderError | MissingExtraError):
+    if isinstance(error, RunFolderError | InUseError | MissingExtraError):
         return FAILED
     asked_wrongly = TalwegError | FileNotFoundError | IsADirectoryError | NotADirectoryError
     return WRONG_USE if isinstance(error, asked_wrongly) else FAILED

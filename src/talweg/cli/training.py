@@ -88,6 +88,15 @@ def train(
             help="Go on with a run that was interrupted, or (with more --epochs) that ended.",
         ),
     ] = None,
+    private: Annotated[
+        bool,
+        typer.Option(
+            "--private",
+            envvar="TALWEG_PRIVATE",
+            rich_help_panel=RUN,
+            help="Let no other user look into the run folder. [dim]Otherwise the umask decides.[/dim]",
+        ),
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -113,7 +122,7 @@ def train(
             experiment = _resumed(resume, epochs, threads, [_as_typed(name) for name in given])
         else:
             training |= {"epochs": epochs, "threads": threads}
-            experiment = _begun(wishes_of("train", data, target, task, reading, training), out)
+            experiment = _begun(wishes_of("train", data, target, task, reading, training), out, private)
         running.append(experiment)
         try:
             _run(experiment, output)
@@ -129,10 +138,10 @@ def _as_typed(name: str) -> str:
     return name if name == "DATA" else "--" + name.replace("_", "-")
 
 
-def _begun(wishes: Wishes, out: Path | None) -> Experiment:
+def _begun(wishes: Wishes, out: Path | None, private: bool) -> Experiment:
     from talweg.train.experiment import Experiment
 
-    return Experiment.begin(wishes, out, command=shlex.join(["talweg", *sys.argv[1:]]))
+    return Experiment.begin(wishes, out, shlex.join(["talweg", *sys.argv[1:]]), private)
 
 
 def _resumed(run: Path, epochs: int | None, threads: int | None, others: list[str]) -> Experiment:

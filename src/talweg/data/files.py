@@ -1,4 +1,4 @@
-"""Files from strangers: read with distrust, written whole or not at all.
+"""Files from strangers, read with distrust. (How files are written: `talweg.disk.writing`.)
 
 A header can claim any size. Whoever allocates what a header claims can be brought down by sixteen bytes, so
 every reader here goes through `UntrustedFile.read`, which compares the claim with what the file can possibly
@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import gzip
 import os
-import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+from talweg.disk.writing import written_whole as written_whole  # the other half of dealing with files
 from talweg.errors import CorruptFileError, DataError, TalwegError
 from talweg.escapes import visible
 
@@ -159,24 +159,3 @@ def read_everything(path: str | os.PathLike[str], form: str, *, max_bytes: int =
             if len(data) > file.capacity:
                 raise corrupt(file.path, f"{form} of at most {file.capacity:,} bytes", "it goes on after them")
         return data
-
-
-@contextmanager
-def written_whole(path: str | os.PathLike[str]) -> Iterator[IO[Any]]:
-    """A binary file to write to, that appears under `path` only when the block ends without an error.
-
-    It is written under a temporary name in the same folder and renamed, so that a full disk or a killed
-    process leaves what was there before.
-    """
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp makes it private to the user; data sets are meant to be shared.
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

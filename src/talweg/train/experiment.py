@@ -56,7 +56,9 @@ class Experiment:
     seconds: float = 0.0
 
     @classmethod
-    def begin(cls, wishes: Wishes, out: Path | None = None, command: str | None = None) -> Experiment:
+    def begin(
+        cls, wishes: Wishes, out: Path | None = None, command: str | None = None, private: bool = False
+    ) -> Experiment:
         """Reads the data, makes the model and the run folder. Nothing is written before all wishes make sense."""
         prepared, model, name, batch_size, epochs = made(wishes)
         rule = model.optimizer
@@ -79,7 +81,7 @@ class Experiment:
             "architecture": model.get_config(),
         }
         stem = f"{file_name(f'{source.short_name}-{name}')}-{datetime.now():%Y%m%d-%H%M%S}"
-        folder = RunFolder.create(out or RUNS / stem, config, model, may_rename=out is None)
+        folder = RunFolder.create(out or RUNS / stem, config, model, may_rename=out is None, private=private)
         return cls(folder, prepared, model, epochs, batch_size, [], fresh=True)
 
     @classmethod
@@ -89,13 +91,21 @@ class Experiment:
         A run of the native engine goes on where there is no compiler: on the reference, with a warning. It then ends
         as it would have to rounding; to the bit it does on the engine, and the machine, that it began on.
         """
-        folder = RunFolder(path)
+        folder = RunFolder.held(path)
+        try:
+            return cls._resumed(folder, epochs, threads)
+        except BaseException:
+            folder.let_go()
+            raise
+
+    @classmethod
+    def _resumed(cls, folder: RunFolder, epochs: int | None, threads: int | None) -> Experiment:
         prepared = data_of(folder)
         began_on = folder.config["engine"]
         engine = engine_by_name("auto" if began_on == "native" else began_on, threads=threads)
         model, lines = folder.resume(engine)
         if epochs is not None and epochs < len(lines):
-            raise UsageError(f"{path} is trained for {len(lines)} epochs already; --epochs counts them all")
+            raise UsageError(f"{folder.path} is trained for {len(lines)} epochs already; --epochs counts them all")
         if epochs is not None and epochs != folder.config["epochs"]:
             folder.write_config(epochs=epochs)
         total, size = folder.config["epochs"], folder.config["batch_size"]
@@ -107,16 +117,19 @@ class Experiment:
         began = time.perf_counter()
         if len(self.lines) < self.epochs:
             p = self.prepared
-            self.model.fit(
-                p.x_train,
-                p.y_train,
-                batch_size=self.batch_size,
-                epochs=self.epochs,
-                initial_epoch=len(self.lines),
-                validation_data=(p.x_validation, p.y_validation),
-                verbose=0,
-                callbacks=[recorder, *callbacks],
-            )
+            try:
+                self.model.fit(
+                    p.x_train,
+                    p.y_train,
+                    batch_size=self.batch_size,
+                    epochs=self.epochs,
+                    initial_epoch=len(self.lines),
+                    validation_data=(p.x_validation, p.y_validation),
+                    verbose=0,
+                    callbacks=[recorder, *callbacks],
+                )
+            finally:
+                self.folder.let_go()
         self.seconds, self.lines = time.perf_counter() - began, recorder.lines
         return recorder
 

@@ -10,25 +10,27 @@
 
 Every file is written under a temporary name and renamed. The folder itself appears under its name with its first
 checkpoint in it. A checkpoint counts from the moment that `state.json` is renamed; the numbers of the one before are
-deleted after that.
+deleted after that. While a process writes, a file `.lock` names it, and others are refused.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import math
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from talweg._version import __version__
 from talweg.data.files import corrupt, written_whole
-from talweg.errors import RunFolderError, UsageError, VersionError
+from talweg.disk.lock import NAME as LOCK
+from talweg.disk.lock import Lock
+from talweg.disk.writing import GrowingFile, make_folder, part_name, remove, sweep, sync_folder
+from talweg.errors import InUseError, RunFolderError, UsageError, VersionError
 from talweg.train import saved
 from talweg.train.callbacks.base import Callback, Logs
 from talweg.train.document import as_text, parse_json, read_document, read_json, write_json
@@ -59,11 +61,13 @@ class RunFolder:
     """A run folder that exists. `create` makes one, `RunFolder(path)` opens one.
 
     Opening raises `UsageError` for what is not a run folder, `CorruptFileError` for a damaged one, `VersionError` for
-    another version's. Writing raises `RunFolderError`, and then what was there before is still there.
+    another version's. Writing raises `RunFolderError`, and then what was there before is still there; or `InUseError`
+    where another process writes. Who has written holds the folder until `let_go`, or the end of the process.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self._lock: Lock | None = None
         file = self.path / CONFIG
         if not self.path.is_dir():
             raise UsageError(f"{self.path}: there is no such run folder{_beside(self.path)}")
@@ -82,66 +86,110 @@ class RunFolder:
                 raise corrupt(file, f"{name!r} as {kind.__name__}", f"it is {str(self.config.get(name))[:60]!r}")
 
     @classmethod
-    def create(cls, path: Path, config: Mapping[str, Any], model: Model, *, may_rename: bool = False) -> RunFolder:
+    def create(
+        cls, path: Path, config: Mapping[str, Any], model: Model, *, may_rename: bool = False, private: bool = False
+    ) -> RunFolder:
         """Makes the folder, with its configuration and a checkpoint of the untrained model in it.
 
         A folder that is there already is never written to: `UsageError`; with `may_rename`, "-2" is added to the name.
+        `private`: no other user may look into it, whatever the umask says.
         """
         config = {"format": FORMAT, "format_version": FORMAT_VERSION, "talweg_version": __version__, **config}
         with _writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
             if not may_rename and path.exists() and not (path.is_dir() and not any(path.iterdir())):
                 raise UsageError(
                     f"{path} is there already, and nothing is overwritten: give another --out, or --resume it"
                 )
-            made = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+            make_folder(path.parent)
+            sweep(path.parent)
+            made = path.parent / part_name(path.name)
+            made.mkdir(0o700 if private else 0o777)
             try:
-                os.chmod(made, 0o755)  # mkdtemp makes it private to the user
+                lock = Lock(made / LOCK, f"the run folder {path}")
                 write_json(made / CONFIG, config)
-                (made / METRICS).touch()
+                with written_whole(made / METRICS):
+                    pass
                 _write_checkpoint(made / CHECKPOINT, model, [])
                 path = _renamed(made, path, may_rename)
             except BaseException:
-                shutil.rmtree(made, ignore_errors=True)
+                remove(made)
                 raise
-        return cls(path)
+            lock.path = path / LOCK
+            sync_folder(path.parent)
+        folder = cls(path)
+        folder._lock = lock
+        return folder
+
+    # ── one writer ────────────────────────────────────────────────────────────────────────────────────────
+
+    @classmethod
+    def held(cls, path: str | os.PathLike[str]) -> RunFolder:
+        """The folder, as it is once this process is the one that writes. Raises `InUseError` where another one does."""
+        folder = cls(path)
+        folder.hold()
+        folder.config = cls(path).config  # another may have written it before we had the lock
+        return folder
+
+    def hold(self) -> None:
+        """Makes this process the one that writes, unless it is."""
+        if self._lock is None or not self._lock.is_held:
+            with _writing(self.path):
+                self._lock = Lock(self.path / LOCK, f"the run folder {self.path}")
+        elif not self._lock.is_in_place:
+            raise RunFolderError(
+                f"the run folder {self.path} was deleted, moved or replaced while this run wrote to it. Nothing "
+                "more is written there"
+            )
+
+    def let_go(self) -> None:
+        """Lets others write."""
+        if self._lock is not None:
+            self._lock.release()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        self.hold()
+        with _writing(self.path):
+            yield
 
     # ── while it trains ───────────────────────────────────────────────────────────────────────────────────
 
     def write_config(self, **changes: Any) -> None:
         """Changes entries of the configuration."""
         self.config.update(changes)
-        with _writing(self.path):
+        with self._writing():
             write_json(self.path / CONFIG, self.config)
 
     def append(self, line: Line) -> None:
         """Adds an epoch to `metrics.jsonl`."""
-        with _writing(self.path), open(self.path / METRICS, "a", encoding="utf-8") as file:
-            file.write(as_text(_without_nan(line)) + "\n")
+        with self._writing(), closing(GrowingFile(self.path / METRICS)) as file:
+            file.write((as_text(_without_nan(line)) + "\n").encode())
 
     def write_checkpoint(self, model: Model, lines: list[Line]) -> None:
         """The model's complete state, `lines` the epochs that led to it."""
-        with _writing(self.path):
+        with self._writing():
             _write_checkpoint(self.path / CHECKPOINT, model, lines)
 
     def write_model(self, model: Model) -> None:
         """The trained model, which `talweg.load` reads from this folder."""
-        with _writing(self.path):
+        with self._writing():
             saved.write_folder(self.path, saved.describe(model), saved.numbers(model))
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """How well it does on the test part: the last that is written, beside the report."""
-        with _writing(self.path):
+        with self._writing():
             write_json(self.path / RESULT, _without_nan(dict(result)))
+        self.let_go()
 
     # ── afterwards ────────────────────────────────────────────────────────────────────────────────────────
 
     def resume(self, engine: Any = "auto") -> tuple[Model, list[Line]]:
         """The model as the last checkpoint has it, and the epochs until then. Later lines of metrics are dropped."""
+        with self._writing():
+            for folder in (self.path, self.path / CHECKPOINT):
+                sweep(folder, is_ours=True)
         model, lines = self.checkpoint(engine)
-        with _writing(self.path):
-            for leftover in (*self.path.glob(".*.part"), *(self.path / CHECKPOINT).glob(".*.part")):
-                leftover.unlink(missing_ok=True)
+        with self._writing():
             text = "".join(as_text(line) + "\n" for line in lines)
             with written_whole(self.path / METRICS) as file:
                 file.write(text.encode())
@@ -149,6 +197,12 @@ class RunFolder:
 
     def checkpoint(self, engine: Any = "auto") -> tuple[Model, list[Line]]:
         """The model of the last checkpoint and the epochs until then; changes nothing."""
+        for _ in range(20):
+            with suppress(FileNotFoundError):  # a process that trains wrote the next one while we read
+                return self._checkpoint(engine)
+        return self._checkpoint(engine)
+
+    def _checkpoint(self, engine: Any) -> tuple[Model, list[Line]]:
         path = self.path / CHECKPOINT / STATE
         if not path.is_file():
             raise corrupt(self.path, f"a run folder with a {CHECKPOINT}/{STATE}", "it is not there")
@@ -236,7 +290,7 @@ def history_of(lines: list[Line]) -> dict[str, list[float]]:
 
 def _write_checkpoint(folder: Path, model: Model, lines: list[Line]) -> None:
     """Numbers under a name of their own, then `state.json`, which makes them count, then the old numbers' end."""
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     document, arrays = saved.describe(model), saved.numbers(model)
     digest = hashlib.sha256()
     for name in sorted(arrays):
@@ -263,7 +317,12 @@ def _renamed(made: Path, path: Path, may_rename: bool) -> Path:
                 continue
         elif target.is_dir():
             target.rmdir()  # an empty folder that the user made; one that is not empty stays, with an error
-        os.rename(made, target)
+        try:
+            os.rename(made, target)
+        except OSError as error:
+            if not (may_rename and error.errno in (errno.EEXIST, errno.ENOTEMPTY)):
+                raise
+            continue  # another process took the name just now
         return target
     raise RunFolderError(f"{path}: a thousand runs of that name are there already; clear up or give another name")
 
@@ -299,7 +358,7 @@ def trained_model(path: str | os.PathLike[str]) -> tuple[Model, str | None]:
 def _writing(path: Path) -> Iterator[None]:
     try:
         yield
-    except RunFolderError:
+    except (RunFolderError, InUseError):
         raise
     except OSError as error:
         raise RunFolderError(

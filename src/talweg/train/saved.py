@@ -19,6 +19,7 @@ from typing import Any
 
 from talweg._version import __version__
 from talweg.data.files import corrupt, short
+from talweg.disk.writing import make_folder
 from talweg.errors import CorruptFileError, DataError, TalwegError, UnknownNameError, UsageError, VersionError
 from talweg.formats import FORMATS
 from talweg.graph import Array, state_tensor
@@ -64,17 +65,17 @@ def save(
     path = _destination(filepath, overwrite)
     if (other := _other_format(path)) is not None:
         with _explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             other.save(model, path, include_optimizer)
         return
     document = describe(model, include_optimizer)
     arrays = numbers(model, include_optimizer)
     with _explained(path):
         if path.suffix == SUFFIX:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             write_tensors(path, arrays, {"model": as_text(document)})
             return
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         write_folder(path, document, arrays)
 
 
@@ -90,7 +91,7 @@ def save_weights(model: Model, filepath: str | os.PathLike[str], overwrite: bool
     """
     path = _destination(filepath, overwrite, weights_only=True)
     with _explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         if (other := _other_format(path)) is not None:
             other.save_weights(model, path)
             return

@@ -11,12 +11,16 @@ import json
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from talweg.data.files import corrupt
+from talweg.disk.lock import NAME as LOCK
+from talweg.disk.lock import Lock
+from talweg.disk.writing import make_folder, sweep
 from talweg.errors import UsageError
 from talweg.graph import Array
 from talweg.train.callbacks.arguments import frequency
@@ -42,7 +46,8 @@ class BackupAndRestore(Callback):
     To go on, make the same model and call `fit` with the same arguments; weights, history and all else then have the
     bits of an unbroken run. (A stream must give each epoch the batches that it would have given it unbroken; arrays
     always do.) `epochs` may be raised to train further. It is told of everything after the other callbacks, and keeps
-    what they remember. Raises `UsageError` where the state is another model's, `CorruptFileError` for a damaged file.
+    what they remember. Raises `InUseError` while another fit keeps its state there, `UsageError` where the state is
+    another model's, `CorruptFileError` for a damaged file.
     """
 
     told_last = True
@@ -60,6 +65,7 @@ class BackupAndRestore(Callback):
         self.backup_dir = Path(os.fsdecode(backup_dir))
         self.save_freq = frequency(save_freq)
         self.delete_checkpoint = bool(delete_checkpoint)
+        self._lock: Lock | None = None
 
     @property
     def path(self) -> Path:
@@ -76,9 +82,11 @@ class BackupAndRestore(Callback):
         self._error_before = sys.exc_info()[1]
         self._batches_unsaved, self._rate_at_batch = 0, None
         self._epochs_done, self._began = 0, time.perf_counter()
-        self.backup_dir.mkdir(parents=True, exist_ok=True)
-        for left_over in self.backup_dir.glob(f".{FILE}.*.part"):  # of a save that was cut short
-            left_over.unlink(missing_ok=True)
+        if self._lock is not None:  # of a fit that was given up before it began
+            self._lock.release()
+        make_folder(self.backup_dir)
+        self._lock = Lock(self.backup_dir / LOCK, f"the backup folder {self.backup_dir}")
+        sweep(self.backup_dir, f".{FILE}.", is_ours=True)  # of a save that was cut short
         if self.path.exists():
             self._restore(*read_state(self.path))
 
@@ -151,8 +159,15 @@ class BackupAndRestore(Callback):
         is_over = self._epochs_done >= self.params["epochs"] or self.model.stop_training
         if self.delete_checkpoint and is_over and not was_interrupted:
             self.path.unlink(missing_ok=True)
-            if self.backup_dir.is_dir() and not any(self.backup_dir.iterdir()):
+            self._let_go()
+            with suppress(OSError):  # it holds more than ours, or is another fit's by now
                 self.backup_dir.rmdir()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def _save(self, epoch: int, history: History) -> None:
         fitting, arrays = self._fitting(), dict[str, Array]()
@@ -172,7 +187,7 @@ class BackupAndRestore(Callback):
             ],
         }
         arrays |= {f"states/{name}": value for name, value in fitting.session.states().items()}
-        self.backup_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(self.backup_dir)
         write_tensors(self.path, arrays, {"format": "talweg fit", "version": VERSION, "fit": json.dumps(facts)})
         self._batches_unsaved = 0
 

@@ -6,6 +6,8 @@ import os
 import string
 from pathlib import Path
 
+from talweg.disk.lock import Lock
+from talweg.disk.writing import make_folder
 from talweg.errors import UsageError
 from talweg.train.callbacks.arguments import frequency, optional_number, verbosity
 from talweg.train.callbacks.base import Logs
@@ -26,7 +28,7 @@ class ModelCheckpoint(Monitor):
     A path that ends in ".safetensors" or ".keras" is one file, any other a folder, as for `model.save`; weights alone
     are always a file. Folders above it are made where there are none. A file appears whole or not at all, and stays as
     it was if saving fails. Raises `UsageError` at once for the endings of other formats, and for a field that is not in
-    the logs.
+    the logs; `InUseError` while another fit saves to the same filepath.
     """
 
     remembers = ("best", "batches_since_saved")
@@ -60,6 +62,7 @@ class ModelCheckpoint(Monitor):
         self.best = optional_number(initial_value_threshold, "initial_value_threshold")
         self.batches_since_saved = 0
         self._epoch = 0
+        self._lock: Lock | None = None
 
     @property
     def wants_batches(self) -> bool:
@@ -68,6 +71,17 @@ class ModelCheckpoint(Monitor):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         if self.save_best_only:
             super().on_train_begin(logs)
+        self.on_train_end()  # of a fit that was given up before it began
+        folder, name = Path(self.filepath).parent, Path(self.filepath).name
+        while "{" in folder.name:
+            folder, name = folder.parent, folder.name
+        make_folder(folder)
+        self._lock = Lock(folder / f".{name[:100]}.lock", f"the checkpoint {self.filepath}")
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
@@ -88,7 +102,7 @@ class ModelCheckpoint(Monitor):
         if not self._is_due(epoch, logs):
             return
         path = self._path(epoch, logs)
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        make_folder(Path(path).parent)
         if self.save_weights_only:
             self.model.save_weights(path)
         else:

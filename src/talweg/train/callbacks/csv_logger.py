@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+from talweg.disk.writing import GrowingFile
 from talweg.errors import UsageError
 from talweg.escapes import cell
 from talweg.train.callbacks.base import Callback, Logs
@@ -32,41 +34,38 @@ class CSVLogger(Callback):
         if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n':
             raise UsageError(f"separator must be one character, neither a quote nor a line's end; got {separator!r}")
         self.filename, self.separator, self.append = Path(filename), separator, bool(append)
-        self._file: TextIO | None = None
+        self._file: GrowingFile | None = None
         self._columns: list[str] = []
         self._keep = 0
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._close()
-        with open(self.filename, "a"):  # says now, rather than after an epoch, that it cannot be written
-            pass
-        self._keep, self._columns = (self.filename.stat().st_size if self.append else 0), []
+        file = GrowingFile(self.filename)  # says now, rather than after an epoch, that it cannot be written
+        self._keep, self._columns = (file.size if self.append else 0), []
+        file.close()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = logs or {}
-        file = self._file or self._open()
+        file, rows = self._file or self._open(), list[list[Any]]()
         if not self._columns:
             names = sorted(logs)
             if not any(name.startswith("val_") for name in names):
                 names += [f"val_{name}" for name in names]
             self._columns = names
-            if file.tell() == 0:
-                self._write(["epoch", *map(cell, names)])
-        self._write([epoch, *(_cell(logs.get(name, "NA")) for name in self._columns)])
-        file.flush()
+            if file.size == 0:
+                rows.append(["epoch", *map(cell, names)])
+        rows.append([epoch, *(_cell(logs.get(name, "NA")) for name in self._columns)])
+        text = io.StringIO()
+        csv.writer(text, delimiter=self.separator).writerows(rows)
+        file.write(text.getvalue().encode())
 
-    def _open(self) -> TextIO:
+    def _open(self) -> GrowingFile:
         """The file at the place from where on it is written; what stood behind it goes."""
-        self._file = open(self.filename, "r+", newline="", encoding="utf-8")  # noqa: SIM115
-        self._file.truncate(self._keep)
-        self._file.seek(self._keep)
+        self._file = GrowingFile(self.filename, self._keep)
         return self._file
 
-    def _write(self, row: list[Any]) -> None:
-        csv.writer(self._file, delimiter=self.separator).writerow(row)  # type: ignore[arg-type]
-
     def state(self) -> dict[str, Any]:
-        return {"bytes": self._keep if self._file is None else self._file.tell(), "columns": self._columns}
+        return {"bytes": self._keep if self._file is None else self._file.size, "columns": self._columns}
 
     def resume(self, state: dict[str, Any]) -> None:
         size = self.filename.stat().st_size

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from talweg.data.tfrecord import framed
+from talweg.disk.writing import GrowingFile, make_folder
 from talweg.graph import Array
 
 _files = itertools.count()
@@ -86,12 +87,11 @@ class EventFile:
     """A growing file of events in a folder, under a name by which TensorBoard finds it."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         began = time.time()
         name = f"events.out.tfevents.{int(began)}.{socket.gethostname()}.{os.getpid()}.{next(_files)}.v2"
-        self._file = open(folder / name, "wb")  # noqa: SIM115
+        self._file = GrowingFile(folder / name)
         self._file.write(framed(field_double(1, began) + field_bytes(3, b"brain.Event:2")))
-        self._file.flush()
 
     def write(self, step: int, scalars: Mapping[str, float], histograms: Mapping[str, Array] | None = None) -> None:
         """Appends the values of a step; they can be read at once."""
@@ -99,7 +99,6 @@ class EventFile:
         values += [histogram(tag, value) for tag, value in (histograms or {}).items()]
         if values:
             self._file.write(framed(event(step, values, time.time())))
-            self._file.flush()
 
     def close(self) -> None:
         self._file.close()
