@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from talweg.engines.native.formulas import ELEMENTWISE, LEAVES
 from talweg.engines.native.layout import C_TYPE, Index, Layout
+from talweg.engines.native.strategies import by
 from talweg.graph import BATCH, Tensor
 
 Place = Callable[[Tensor], tuple[str, Layout]]  # the C pointer and layout of a kept tensor or leaf
@@ -72,9 +73,11 @@ class Body:
             alike = 1 if x.rank > 1 and node.rank > 1 and x.shape[0] == node.shape[0] else 0
             if _follow_on(layout, alike):  # the very same numbers, one after another
                 self.used[pointer] = x
+                self.lines.append(by("regrouping in place"))
                 row = f"({index[0]})*{layout.strides[0]} + " if alike and x.shape[0] != 1 else ""
                 return f"{pointer}[{row}{flat_index(index[alike:], node.shape[alike:])}]"
         self.exact = True
+        self.lines.append(by("regrouping by division"))
         flat = flat_index(index, node.shape)
         steps = [math.prod(d for d in x.shape[a + 1 :] if d is not BATCH) for a in range(x.rank)]
         parts = []
@@ -102,6 +105,7 @@ class Body:
 
     def _pad(self, node: Tensor, index: Index) -> str:
         self.exact = True
+        self.lines.append(by("tested margins"))
         x, tests, own = node.inputs[0], [], []
         for i, d, (low, high, interior) in zip(index, x.shape, node.attributes["padding"], strict=True):
             if (low, high, interior) == (0, 0, 0):
@@ -128,6 +132,7 @@ class Body:
 
     def _concat(self, node: Tensor, index: Index) -> str:
         self.exact = True
+        self.lines.append(by("tested concatenation"))
         axis, start = node.attributes["axis"], 0
         name = ""
         for x in node.inputs:
@@ -140,6 +145,7 @@ class Body:
 
     def _max_pool2d(self, node: Tensor, index: Index) -> str:
         (kh, kw), (sh, sw) = node.attributes["size"], node.attributes["strides"]
+        self.lines.append(by("pooling"))
         b, i, j, c = index
         x, value = node.inputs[0], ""
         for u in range(kh):
@@ -151,6 +157,7 @@ class Body:
 
     def _take(self, node: Tensor, index: Index) -> str:
         self.exact = True
+        self.lines.append(by("lookup"))
         (x, indices), paired = node.inputs, node.attributes["paired"]
         row = self.value(indices, index[: indices.rank])
         last = x.shape[paired] - 1
@@ -158,6 +165,7 @@ class Body:
         return self.value(x, (*index[:paired], clipped, *index[indices.rank :]))
 
     def _random_uniform(self, node: Tensor, index: Index) -> str:
+        self.lines.append(by("random numbers"))
         return f"t_uniform(k0, k1, (uint32_t)({flat_index(index, node.shape)}))"
 
 

@@ -58,6 +58,18 @@ class Plan:
         """Whether it goes along the innermost axis of the result, panel by panel, from the first to the last."""
         return len(self.nests) == 1 and self.nests[0].divided is None
 
+    def strategies(self, node: Tensor) -> list[str]:
+        """What is noted of the plan for `node`, whatever its nests."""
+        gradient = node.inputs[0] if node.op.name == "slice" else node
+        taken = {
+            "strips": any(nest.divided == 1 for nest in self.nests),
+            "strip left over": any(nest.divided == 0 for nest in self.nests),
+            "phases": len(self.nests) > 1 and gradient.op.name == "conv2d_input_gradient",
+            "slice of an input gradient": gradient is not node,
+            "border left out": operands(gradient) != gradient.inputs,
+        }
+        return [name for name, is_so in taken.items() if is_so]
+
     def work(self, capacity: int) -> int:
         parts = (self.product,) if self.product else self.nests
         return sum(part.work(capacity) for part in parts)

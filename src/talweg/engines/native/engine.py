@@ -6,6 +6,7 @@ import ctypes
 import os
 import threading
 import weakref
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from talweg.engines.base import Engine, Session, Work, check_states, copied_stat
 from talweg.engines.native import build
 from talweg.engines.native.cores import at_work, default_threads
 from talweg.engines.native.profile import Profile
+from talweg.engines.native.strategies import used
 from talweg.engines.native.unit import Unit, unit
 from talweg.errors import UsageError
 from talweg.graph import BATCH, Array, Program, Tensor, numpy_dtype
@@ -53,6 +55,10 @@ class Native(Engine):
         """The C of `program`, as it would be compiled on this machine."""
         lanes = lanes_of(self.precision)
         return unit(self._simpler(program), batch_size, self.precision, lanes, self.threads).source
+
+    def strategies(self, program: Program, batch_size: int) -> Counter[str]:
+        """How often each way of writing C (`strategies.NAMES`) is taken for `program`; nothing is compiled."""
+        return used(self.source(program, batch_size))
 
     def _simpler(self, program: Program) -> Program:
         """What is written as C: the same program, with less to do."""
@@ -147,6 +153,11 @@ class NativeSession(Session):
             raise UsageError("a profile needs an engine made with profiled=True, and a session that has run")
         with self._lock:
             return self._unit.counters.read(self._block)
+
+    @property
+    def strategies(self) -> Counter[str]:
+        """How often each way of writing C was taken for what is compiled: all 0 before the first step."""
+        return self._unit.strategies if self._capacity else used("")
 
     # ── what goes in: the C that reads it checks nothing, `Work` did ──────────────────────────────────────
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from talweg.engines.native.body import Body, Place, literal
 from talweg.engines.native.layout import C_TYPE, Index, Layout
 from talweg.engines.native.schedule import Kernel
+from talweg.engines.native.strategies import by
 from talweg.engines.native.tiles import NEXT_PART
 from talweg.graph import BATCH, Tensor
 
@@ -64,6 +65,7 @@ def loop_kernel(kernel: Kernel, place: Place, kept: set[Tensor], stored: dict[Te
         # Everything that is read lies as the result does: one loop for all axes, with no end of a row.
         row = layout.strides[axes[0]]
         start, end = parts.get(axes[0], ("0", bound(layout, axes[0], True)))
+        way = "flat group"
         heads = [f"for (long i = {start}*{row}; i < {end}*{row}; i++) {{"]
         index = tuple("i" if a == layout.inner else "0" for a in range(len(index)))
         body = Body(place, set(kernel.nodes), kept)
@@ -72,9 +74,11 @@ def loop_kernel(kernel: Kernel, place: Place, kept: set[Tensor], stored: dict[Te
         body = Body(place, set(kernel.nodes), kept)
         values = {node: body.value(node, index, defining=True) for node in kernel.nodes}
         heads = [_for(layout, a, body.exact, parts) for a in axes]
+        way = "group" if axes else "single number"
     stores = [f"{to}[{place(node)[1].offset(index)}] = {values[node]};" for node, to in stored.items()]
     heads[-1:] = [INDEPENDENT, *heads[-1:]] if heads else []
-    return Written(body, [*heads, *body.lines, *stores, *["}"] * (len(heads) - 1 if heads else 0)])
+    noted = [by(way), *([by("exact ends")] if body.exact else []), *([by("sunk group")] if kernel.has_sunk else [])]
+    return Written(body, [*noted, *heads, *body.lines, *stores, *["}"] * (len(heads) - 1 if heads else 0)])
 
 
 def _has_margins(kernel: Kernel, parts: Parts) -> bool:
@@ -113,7 +117,7 @@ def _padded(node: Tensor, place: Place, kept: set[Tensor], stored: str, parts: P
             *_margin(f"{stored} + {here}", end * layout.strides[a], last * layout.strides[a], filler),
         ]
 
-    return Written(body, loops(0))
+    return Written(body, [by("margins"), *loops(0)])
 
 
 def _margin(to: str, start: int, end: int, filler: str) -> list[str]:
@@ -123,7 +127,7 @@ def _margin(to: str, start: int, end: int, filler: str) -> list[str]:
 def _concatenation(node: Tensor, place: Place, kept: set[Tensor], stored: str, parts: Parts) -> Written:
     """A loop nest for each of the tensors that are joined."""
     layout, axis, start = place(node)[1], node.attributes["axis"], 0
-    whole, lines = Body(place, {node}, kept), list[str]()
+    whole, lines = Body(place, {node}, kept), [by("concatenation")]
     for x in node.inputs:
         index = tuple("0" if d == 1 else f"i{a}" for a, d in enumerate(x.shape))
         to = layout.offset((*index[:axis], f"{index[axis]} + {start}", *index[axis + 1 :]))
@@ -153,6 +157,7 @@ def combining_kernel(node: Tensor, place: Place, kept: set[Tensor], stored: str,
     to = place(node)[1].offset(index)
     heads = [_for(layout, a, False, parts) for a in axes]
     lines = [
+        by("parts joined"),
         *heads[:-1],
         "for (long b = 0; b * PART < n; b++) {",
         *heads[-1:],
@@ -173,6 +178,7 @@ def _random_pairs(node: Tensor, place: Place, kept: set[Tensor], stored: str, pa
     row = math.prod(d for d in node.shape[1:] if d is not BATCH) // 2
     start, end = parts.get(0, ("0", "n" if node.shape[0] is BATCH else str(node.shape[0])))
     lines = [
+        by("random pairs"),
         f"for (long q = {start}*{row}; q < {end}*{row}; q++) {{",
         "uint32_t a, b; t_threefry(k0, k1, (uint32_t)q, 0, &a, &b);",
         f"{stored}[2*q] = t_unit(a); {stored}[2*q + 1] = t_unit(b);",
@@ -214,8 +220,11 @@ def reduction(
     value = term(body, index)
     join = _joined(node)
     heads = [_for(space, a, True, shared) for a in free]
+    noted = [by("maximum")] if node.op.name == "max" else []
     if not summed:
-        return Written(body, [*heads, *body.lines, f"{to} = {value};", *["}"] * len(free)])
+        return Written(
+            body, [by("sum of nothing"), *noted, *heads, *body.lines, f"{to} = {value};", *["}"] * len(free)]
+        )
     if space.inner in free:  # it stays: a row of results, each of which is summed in order
         last = _for(space, free[-1], body.exact, shared)
         batch = "for (long i{} = b; i{} < e; i{}++) {{"
@@ -226,6 +235,7 @@ def reduction(
             and isinstance(x.shape[summed[-1]], int)
             and not shared.keys() & free
         ):
+            noted.append(by("sums side by side"))
             lines = [
                 *heads[:-1],
                 begun,
@@ -235,10 +245,13 @@ def reduction(
             row = [last, *body.lines, f"{to} = {join(to, value)};", "}"]
             lines = [*heads[:-1], begun, *over_rows, *row, *["}"] * len(over_rows)]
         lines += ["}"] * len(heads[:-1])
+        noted.append(by("parts of a sum" if part else "sum of rows"))
         if part:
             lines = [NEXT_PART.format(first="lo", last="hi", to="parts", size=part), *lines, "}"]
-        return Written(body, lines)
+        return Written(body, [*noted, *lines])
     lines = [
+        *noted,
+        by("exact sum in lanes" if body.exact else "sum in lanes"),
         *heads,
         f"{C_TYPE[node.dtype]} lane[{LANES}]; for (int l = 0; l < {LANES}; l++) lane[l] = {_first(node)};",
         *(_for(space, a) for a in summed[:-1]),
@@ -330,6 +343,7 @@ def _argmax(node: Tensor, place: Place, kept: set[Tensor], stored: str, parts: P
     value = body.value(x, index)
     is_better = f"i{axis} == 0 || {value} > top || ({value} != {value} && top == top)"
     lines = [
+        by("place of the maximum"),
         *(_for(space, a, True, shared) for a in free),
         f"int32_t best = 0; {C_TYPE[x.dtype]} top = 0;",
         f"for (long i{axis} = 0; i{axis} < {bound(space, axis, True)}; i{axis}++) {{",
@@ -354,6 +368,7 @@ def scatter_kernel(node: Tensor, place: Place, kept: set[Tensor], stored: str, p
     to = out.offset((*index[:paired], clipped, *index[indices.rank :]))
     own = {a if a < paired else a - paired - 1 + indices.rank: ends for a, ends in parts.items()}
     lines = [
+        by("scattering"),
         *(_for(out, a, True, parts) for a in out_axes),
         f"{stored}[{out.offset(out_index)}] = 0;",
         *["}"] * len(out_axes),

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from talweg.engines.native.strategies import by
+
 ROWS, UNITS = 4, {16: (6, 4), 8: (2,), 4: (6, 4), 2: (6, 4)}  # of a tile, by lanes: AVX2 has 16 registers, others 32
 
 SHUFFLES = """
@@ -67,6 +69,9 @@ def product_kernel(name: str, p: Product, lanes: int, is_table: bool) -> list[st
         f"static void {name}(real *restrict out, {x}, const real *restrict w,",
         "                    long first, long last, long lo, long hi)",
         "{",
+        by("product from a data set" if is_table else "product"),
+        *([by("product of no batch")] if p.rows is not None else []),
+        *([by("product with a rest")] if p.length % lanes else []),
         *_left(p.length % lanes, lanes),
         "long u = lo;",
     ]

@@ -22,6 +22,7 @@ from talweg.engines.native.loops import INDEPENDENT, axes_and_index, bound
 from talweg.engines.native.memory import Detour, Memory
 from talweg.engines.native.phases import Choice, Thing
 from talweg.engines.native.schedule import CONTRACTIONS
+from talweg.engines.native.strategies import by
 from talweg.engines.native.tasks import Compute
 from talweg.graph import BATCH, Tensor
 
@@ -149,6 +150,9 @@ def scan_function(writer: _Writer, task: Compute, name: str) -> list[str]:
     return [
         *lines,
         comment(f"{body.loop} of {body.length} steps"),
+        by("loop of one thread" if task.division == ALONE else "loop of divided rows"),
+        *([by("loop backward")] if body.is_backward else []),
+        *([by("step in place")] if inside.is_seen(inside.layouts) else []),
         f"static void {name}(char *memory, char *own, long n, long lo, long hi, long left, long right)\n{{",
         "(void)own; (void)n; (void)right;",
         *(["lo = 0; hi = n;"] if task.division == ALONE else []),
@@ -176,6 +180,8 @@ def _bring(inside: Inside, body: Body) -> list[str]:
     out: list[str] = []
     for own in body.loop.steps:
         if not isinstance(inside.layouts[own], Step):
+            out.append(by("step copied"))
+            out.append(by("step copied"))
             out += _copy(own, (inside.pointer(own), inside.layouts[own]), inside.layout_in(body.given[own], own))
     return out
 
@@ -186,6 +192,8 @@ def _hand_on(inside: Inside, body: Body) -> list[str]:
     for t, node in body.stacks:
         pointer, layout = inside.layout_in(node, t)
         if inside.pointer(t) != pointer:
+            out.append(by("step copied"))
+            out.append(by("step copied"))
             out += _copy(t, (pointer, layout), (inside.pointer(t), inside.layouts[t]))
     for state, value in body.updates.items():
         if body.schedule.in_place.get(value) is not state:

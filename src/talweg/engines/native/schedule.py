@@ -35,6 +35,8 @@ class Kernel:
     is_update: bool = False
     is_cut: bool = False
     """Whether its node is a slice of an input gradient, of which the rest is not computed."""
+    has_sunk: bool = False
+    """Whether it computes another group that only it reads."""
     is_plain: bool = True
     """Whether all that happens at an element is arithmetic with numbers read there, or everywhere the same."""
 
@@ -245,6 +247,7 @@ def _sunk(kernels: list[Kernel], results: set[Tensor]) -> list[Kernel]:
         more = [x for x in k.reads - into.reads if x.shape == shape]
         if _is_movable(into) and into.nodes[0].shape == shape and not into.moved & nodes and len(more) <= len(nodes):
             into.nodes[:0] = k.nodes
+            into.has_sunk = True
             into.reads = k.reads | into.reads - nodes
             into.moved |= k.moved
             into.is_plain &= k.is_plain

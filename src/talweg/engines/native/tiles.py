@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import groupby
 
+from talweg.engines.native.strategies import by
 from talweg.errors import GraphError
 
 MOST_ROWS = 16
@@ -198,6 +199,7 @@ def micro_kernel(
         "                    long first, long last, long lo, long hi)",
         "{",
         "(void)n; (void)first; (void)last;",
+        *_strategies(nest, lanes, part, table),
     ]
     if part:
         lines.append(NEXT_PART.format(first="first", last="last", to="out", size=part))
@@ -214,6 +216,23 @@ def micro_kernel(
         lines += tiles.lines(capacity, is_shared=shared == len(tiles.outer))
         lines += ["}"] * len(tiles.outer) + ["}"]
     return [*lines, *(["}"] if part or nest.block else []), "}"]
+
+
+def _strategies(nest: Nest, lanes: int, part: int, table: str) -> list[str]:
+    """What is noted of a nest, whatever its tiles."""
+    pieces = [piece for panel in panels(nest.width, lanes) for piece in panel]
+    taken = {
+        "tiles": True,
+        "tiles of no rows": not nest.rows,
+        "several panels": len(panels(nest.width, lanes)) > 1,
+        "half a vector": any(kind == "half" for _, kind in pieces),
+        "pieces": bool(nest.pieces),
+        "blocks of a sum": bool(nest.block) and not part,
+        "parts of a product": bool(part),
+        "vectors from a data set": table == "v",
+        "numbers from a data set": table == "s",
+    }
+    return [by(name) for name, is_so in taken.items() if is_so]
 
 
 Rows = list[tuple[int, int]]  # of a tile: which one along the axis that is tiled, and along the one it has whole
@@ -242,13 +261,13 @@ class _Tiles:
         if self.tiled.length is not None and not is_shared:
             return self._fixed(length)
         start, end = ("first", "last") if is_shared else ("0", self.tiled.bound)
-        out = [f"long m = {start};"]
+        out = [by("tiles up to an end"), f"long m = {start};"]
         few = max(1, FEW // (len(self.panel) * self.whole.long(1)))
         size = tile_rows(length, self._most, few)
         for r in dict.fromkeys((size, min(size, few), 1)):
             loop = [f"for (; m + {r} <= {end}; m += {r}) {{"]
             if 1 < r <= few and not self.again:  # the last one begins earlier, where there are rows enough for one
-                loop = [f"for (; m < {end} && {end} - {start} >= {r}; m += {r}) {{"]
+                loop = [by("tiles that begin earlier"), f"for (; m < {end} && {end} - {start} >= {r}; m += {r}) {{"]
                 loop.append(f"if (m + {r} > {end}) m = {end} - {r};")
             out += [*loop, *self._tile(r), "}"]
         return out
@@ -258,7 +277,7 @@ class _Tiles:
         count = -(-length // self._most)
         sizes = [length // count + (i < length % count) for i in range(count)]
         tiles = [(sum(sizes[:i]), r) for i, r in enumerate(sizes)]
-        out = []
+        out = [by("tiles at known places")]
         for (r, _), group in groupby(tiles, lambda tile: (tile[1], self._all_met(*tile))):
             starts = [start for start, _ in group]
             loop = f"for (long m = {starts[0]}; m < {starts[-1] + r}; m += {r}) {{"
@@ -293,7 +312,8 @@ class _Tiles:
         ]
         is_table = self.table == "s" and self.tiled.length is None  # each row of the tile is somewhere else
         here: Path = (*((f"r{d}", axis) for d, axis in enumerate(self.outer)), ("m", self.tiled))
-        lines = [f"{kind} {c} = {{0}};" for kind, c, _ in sums]
+        lines = [by("whole axis")] if self.whole is not NOTHING else []
+        lines += [f"{kind} {c} = {{0}};" for kind, c, _ in sums]
         lines.append(f"real *to = {_at('out', self.nest.at_out, here)};")
         if self.table == "v":
             lines.append(f"const long ahead = m / {r} % {len(self.panel)} * {self._lanes};")
@@ -342,7 +362,7 @@ class _Tiles:
             return lines
         axis = nest.over[d]
         if (met := self._met(axis, rows, start)) is not None:
-            lines = []
+            lines = [by("clips in a tile")]
             for those, group in groupby(range(len(met)), met.__getitem__):
                 ks = list(group)
                 k: str | int = f"k{d}" if len(ks) > 1 else ks[0]
@@ -350,11 +370,14 @@ class _Tiles:
                 if those:
                     lines += [loop, *self._summed(d + 1, (*here, (k, axis)), those, start), "}"]
             return lines
-        low, high = ("b", "e") if self.again and d == 0 else ("0", axis.bound)
+        low, high, noted = "0", axis.bound, list[str]()
+        if self.again and d == 0:
+            low, high = "b", "e"
         if axis.clip is not None:
+            noted = [by("clips of a loop")]
             low, high = axis.clip.bounds("0" if axis.clip.axis is None else f"r{axis.clip.axis}", axis.long(1))
         inner = self._summed(d + 1, (*here, (f"k{d}", axis)), rows, start)
-        return [f"for (long k{d} = {low}, e{d} = {high}; k{d} < e{d}; k{d}++) {{", *inner, "}"]
+        return [*noted, f"for (long k{d} = {low}, e{d} = {high}; k{d} < e{d}; k{d}++) {{", *inner, "}"]
 
 
 Path = tuple[tuple[str | int, Axis], ...]  # how far along each axis

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from talweg.engines.native.memory import Detour, Memory, Run, Table, plan_memory
 from talweg.engines.native.phases import Task, Thing, phases
 from talweg.engines.native.scanning import Inside, scan_function
 from talweg.engines.native.schedule import Schedule, schedule
+from talweg.engines.native.strategies import by, used
 from talweg.engines.native.tasks import SMALL, Bring, Combine, Compute, HandOut, Rearrange, Store, tasks
 from talweg.graph import Program, Tensor, input_tensor
 from talweg.graph.ops.contraction import free_axes
@@ -21,13 +23,21 @@ from talweg.graph.ops.contraction import free_axes
 
 @dataclass(frozen=True)
 class Unit:
-    """A program's C source and memory. is_parallel: whether any kernel is worth dividing between threads."""
+    """A program's C source and memory.
+
+    is_parallel: whether any kernel is worth dividing between threads. strategies: how often each way of writing C was
+    taken (`strategies.NAMES`).
+    """
 
     source: str
     program: Program
     memory: Memory
     is_parallel: bool
     counters: profile.Counters
+
+    @property
+    def strategies(self) -> Counter[str]:
+        return used(self.source)
 
 
 def unit(program: Program, capacity: int, precision: str, lanes: int, threads: int = 2, profiled: bool = False) -> Unit:
@@ -146,7 +156,7 @@ class _Writer:
         (state,) = task.overwrites
         assert isinstance(state, Tensor)
         size = self.memory.layouts[t].size * self.memory.width_of(t)
-        return f"memcpy({self._at(state)}, {self._at(t)}, {size});"
+        return f"{by('new value moved')} memcpy({self._at(state)}, {self._at(t)}, {size});"
 
     def _loops(self, task: Compute, name: str) -> list[str]:
         kernel = task.kernel
@@ -184,6 +194,7 @@ class _Writer:
         lines, first = [], dict[str, str]()
         for name, t in used.items():
             kind, same = C_TYPE[t.dtype], first.setdefault(self._at(t), name)
+            lines += [by("in place")] if same != name else []
             lines.append(f"{kind} *restrict {name} = {self._at(t)};" if same == name else f"{kind} *{name} = {same};")
         return lines
 
@@ -202,7 +213,8 @@ class _Writer:
         assert task.copy is not None and task.source is not None
         self.calls[task] = f"{name}({self.memory.pointer(task.writes[0])}, {self._at(task.source)}, lo, hi);"
         arguments = "real *restrict to, const real *restrict from, long lo, long hi"
-        return [f"static void {name}({arguments})\n{{\n(void)lo; (void)hi;", *task.copy.lines, "}"]
+        head = f"static void {name}({arguments})\n{{\n(void)lo; (void)hi;"
+        return [by("operand rearranged"), head, *task.copy.lines, "}"]
 
     def _contraction(self, task: Compute, name: str) -> list[str]:
         kernel, p = task.kernel, task.plan
@@ -215,7 +227,8 @@ class _Writer:
         v, s = (self.memory.pointer(copies.get(t, t)) for t in (p.v, p.s))
         part = task.parts.size // -(-self.capacity // tiles.PART) if task.parts else 0
         to = self.memory.pointer(task.parts) if task.parts else self._at(node)
-        lines = [comment(f"{described(node)} sums products of {described(p.v)} and {described(p.s)}")]
+        lines = [by(name) for name in p.strategies(node)]
+        lines += [comment(f"{described(node)} sums products of {described(p.v)} and {described(p.s)}")]
         calls = []
         if p.product:
             lines += products.product_kernel(name, p.product, self.lanes, table == "s")
@@ -256,7 +269,8 @@ class _Writer:
 
         over = tuple(range(node.rank, space.rank))
         kept, to = self.schedule.kept, self.names[node]
-        return loops.reduction(node, space, over, self._place, kept, to, parts, product)
+        written = loops.reduction(node, space, over, self._place, kept, to, parts, product)
+        return loops.Written(written.body, [by("sums of products"), *written.lines])
 
     # ── a step ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -273,7 +287,7 @@ class _Writer:
         ]
         for number, runs in enumerate(self.phases):
             for run in runs:
-                lines += self._head_of(run)
+                lines += [*self._strategies(run), *self._head_of(run)]
                 for task in run.tasks:
                     lines += [self.calls[task], *self.counters.lap(task)]
                 lines += ["}"] * (2 if run.block else 1)
@@ -292,6 +306,19 @@ class _Writer:
             *self.counters.end(),
             "}",
         ]
+
+    def _strategies(self, run: Run) -> list[str]:
+        """What is noted of a run."""
+        kinds = {"rows": "rows divided", "outer": "outer divided", "inner": "panels divided"}
+        kind = run.tasks[0].division.kind
+        made = [thing for task in run.tasks for thing in task.writes]
+        taken = {
+            kinds.get(kind, kind): True,
+            "blocks of the batch" if kind == "rows" else "blocks of weights": run.block > 0,
+            "memory of a thread": kind != "everyone" and any(thing in self.memory.own for thing in made),
+            "columns": any(isinstance(t, Tensor) and self.memory.lay_out(t).by_columns for t in made),
+        }
+        return [by(name) for name, is_so in taken.items() if is_so]
 
     def _head_of(self, run: Run) -> list[str]:
         """From where to where a thread goes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from talweg.engines.native.body import Body, Place
 from talweg.engines.native.layout import Layout
 from talweg.engines.native.loops import INDEPENDENT, Parts, Written, bound
+from talweg.engines.native.strategies import by
 from talweg.graph import Tensor
 
 WINDOWED = ("conv2d", "conv2d_input_gradient", "conv2d_kernel_gradient", "max_pool2d_gradient")
@@ -34,6 +35,7 @@ def _pool_gradient(node: Tensor, at: Places, stored: str, parts: Parts) -> list[
     (kh, kw), (sh, sw) = node.attributes["size"], node.attributes["strides"]
     layout = at[node][1]
     lines = [
+        by("pooling gradient"),
         *_over_rows(parts, stored, layout.strides[0]),
         f"for (long i = 0; i < {y.shape[1]}; i++)",
         f"for (long j = 0; j < {y.shape[2]}; j++)",
@@ -97,7 +99,16 @@ def _convolution(node: Tensor, at: Places, stored: str, parts: Parts) -> list[st
     is_one_sum = (
         inner == ("c" if node is response else "p") and node is not kernel
     )  # of all that the innermost loop has
-    return [*clear, over_rows, *loops, *([] if is_one_sum else [INDEPENDENT]), _loop(inner, *ends[inner]), sum_of]
+    way = {"p": "windows of groups", "q": "windows of channels", "c": "windows of inputs"}[inner]
+    return [
+        by(way),
+        *clear,
+        over_rows,
+        *loops,
+        *([] if is_one_sum else [INDEPENDENT]),
+        _loop(inner, *ends[inner]),
+        sum_of,
+    ]
 
 
 def _loop(name: str, start: str, end: str) -> str:
