@@ -56,6 +56,8 @@ def read_header(file: Path) -> Header:
             is_grey = bool((palette == palette[:, :1]).all())
         size = _upright_size(image)  # before frames are counted, which leaves the first
         frames = getattr(image, "n_frames", 1) if image.format != "MPO" else 1  # a photograph with its preview
+        if image.format == "PNG":
+            _check_sums(file)
     return Header(size, is_grey, is_transparent, frames)
 
 
@@ -94,6 +96,14 @@ def _opened(file: Path) -> Iterator[Any]:
                 f"{file.stat().st_size:,} bytes; make the image smaller"
             )
         yield image
+
+
+def _check_sums(file: Path) -> None:
+    """The sums of all chunks of a PNG, which Pillow passes over as it decodes."""
+    from PIL import Image
+
+    with Image.open(file, formats=("PNG",)) as image:
+        image.verify()
 
 
 def _upright_size(image: Any) -> tuple[int, int]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -43,9 +45,11 @@ def from_rule(
     >>> x.shape, y.shape, y.dtype
     ((100, 1), (100,), dtype('float32'))
     """
-    if n < 1 or not (noise >= 0 and np.isfinite(noise)) or seed < 0:
+    are_whole = all(isinstance(value, Integral) and not isinstance(value, bool) for value in (n, seed))
+    if not (are_whole and n >= 1 and seed >= 0 and isinstance(noise, Real) and 0 <= noise < math.inf):
         raise UsageError(
-            f"expected n of 1 or more, noise and seed of 0 or more, but got n={n}, noise={noise}, seed={seed}"
+            f"expected whole numbers n of 1 or more and seed of 0 or more, and a number noise of 0 or more, but got n={n!r:.40}, "
+            f"noise={noise!r:.40}, seed={seed!r:.40}"
         )
     limits = _limits(rule, bounds)
     random = np.random.Generator(np.random.Philox(seed))
@@ -58,7 +62,10 @@ def from_rule(
 
 def _limits(rule: Callable[..., Any], bounds: Bounds | Sequence[Bounds]) -> NDArray[np.float64]:
     """(columns, 2): low and high of each column."""
-    limits = np.asarray(bounds, np.float64)
+    try:
+        limits = np.asarray(bounds, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        limits = np.empty(0)  # which no rule takes
     columns = _columns(rule)
     if limits.shape == (2,) and columns is not None:
         limits = np.tile(limits, (columns, 1))
@@ -66,10 +73,10 @@ def _limits(rule: Callable[..., Any], bounds: Bounds | Sequence[Bounds]) -> NDAr
         takes = "any number of columns" if columns is None else f"{columns} column(s)"
         raise UsageError(
             f"bounds: the rule takes {takes}; expected (low, high) for all of them or one such pair for each, but "
-            f"got {bounds!r}"
+            f"got {bounds!r:.200}"
         )
     if not np.isfinite(limits).all() or not (limits[:, 0] < limits[:, 1]).all():
-        raise UsageError(f"bounds: expected finite pairs with low < high, but got {bounds!r}")
+        raise UsageError(f"bounds: expected finite pairs with low < high, but got {bounds!r:.200}")
     return limits
 
 
