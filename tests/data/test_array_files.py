@@ -214,3 +214,33 @@ def test_npz_claiming_much_allocates_little(tmp_path: Path) -> None:
 
     np.savez_compressed(tmp_path / "b.npz", x=np.zeros(5_000_000))
     assert peak_of(lambda: read_npz(tmp_path / "b.npz", max_bytes=1_000_000)) < 2**20
+
+
+def npz_of(path: Path, header: str, body: bytes = b"") -> None:
+    text = (header + " " * (-(len(header) + 11) % 64) + "\n").encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text + body)
+
+
+@pytest.mark.parametrize("kind", ["'|S0'", "'<U0'", "'|V0'", "[]", "('<f8', (8,))"])
+@pytest.mark.parametrize("shape", [(10**12,), (2**62, 2), (0, 2), (3,)])
+def test_npz_elements_have_a_size(tmp_path: Path, kind: str, shape: tuple[int, ...]) -> None:
+    """NumPy makes elements of one byte of those without any: 10^12 of them from a file of no bytes."""
+    npz_of(tmp_path / "x.npz", f"{{'descr': {kind}, 'fortran_order': False, 'shape': {shape}, }}")
+    with pytest.raises(CorruptFileError, match=r"x\.npz: expected"):
+        read_npz(tmp_path / "x.npz")
+
+
+def test_npz_is_one_archive_with_one_array_of_a_name(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", x=np.arange(3))
+    whole = (tmp_path / "x.npz").read_bytes()
+    (tmp_path / "x.npz").write_bytes(b"something else" + whole)
+    with pytest.raises(CorruptFileError, match="does not begin as a zip archive"):
+        read_npz(tmp_path / "x.npz")
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        for number in (1, 2):
+            held = io.BytesIO()
+            np.save(held, np.array(number))
+            archive.writestr("x.npy", held.getvalue())
+    with pytest.raises(CorruptFileError, match="'x' is there twice"):
+        read_npz(tmp_path / "x.npz")

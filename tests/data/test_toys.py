@@ -122,3 +122,36 @@ def test_noise_of_rules() -> None:
 def test_rules_that_make_no_data(rule: object, options: dict, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         from_rule(rule, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(
+            {"n": 2.5},
+            {"n": True},
+            {"n": None},
+            {"n": [3]},
+            {"seed": 1.5},
+            {"seed": -1},
+            {"noise": "a"},
+            {"noise": None},
+        ),
+        *(
+            {"bounds": "ab"},
+            {"bounds": [[0, 1], 2]},
+            {"bounds": {"a": 1}},
+            {"bounds": (0, 1e308)},
+            {"bounds": (1, 10**400)},
+        ),
+    ],
+    ids=repr,
+)
+def test_arguments_of_a_rule_are_refused_by_name(wrong: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        from_rule(lambda a, b: a > b, **wrong)  # type: ignore[arg-type]
+
+
+def test_noise_must_leave_numbers() -> None:
+    with pytest.raises(DataError, match="too large for float32"):
+        from_rule(lambda a: 1.0 * a, noise=1e39)

@@ -1,13 +1,14 @@
-"""Many inputs in one child, which has limits of memory and time and may die; what it died of is told of the right input.
+"""Many inputs in one child, which has limits of memory and time and may die; of which input it died is told.
 
 The parent has imported everything, so a child is a fork and begins at once. Before each input the child notes its
-number in memory that both see, and grants itself a few seconds of processor time: time of the clock decides nothing, for
-a busy machine is no fault of a reader. Only a child that waits, and uses no time at all, is ended by the clock.
+number in memory that both see, and grants itself a few seconds of processor time: the clock decides nothing, since a
+busy machine is no fault of a reader. Only a child that waits, and uses no time at all, is ended by the clock.
 """
 
 from __future__ import annotations
 
 import base64
+import faulthandler
 import gc
 import json
 import mmap
@@ -20,6 +21,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -34,10 +36,16 @@ Numbered = Iterable[tuple[int, Callable[[], bytes]]]
 """Inputs with their numbers; each is made in the child."""
 
 
-def scratch() -> tempfile.TemporaryDirectory[str]:
-    """A folder for inputs, in memory where the system has such a place."""
-    shm = Path("/dev/shm")
-    return tempfile.TemporaryDirectory(prefix="fuzz-", dir=shm if os.access(shm, os.W_OK) else None)
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for inputs and all temporary files, in memory where the system has such a place."""
+    shm, before = Path("/dev/shm"), tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=shm if os.access(shm, os.W_OK) else None) as folder:
+        tempfile.tempdir = folder
+        try:
+            yield Path(folder)
+        finally:
+            tempfile.tempdir = before
 
 
 class Child:
@@ -86,7 +94,14 @@ class Child:
         data = self._path.read_bytes() if self._path.is_file() else b""
         number = self.number
         if not os.WIFSIGNALED(status):
-            return Finding(self.format.name, CRASH, f"exit {status >> 8}", f"the child ended with {status >> 8}", data, number=number)
+            return Finding(
+                self.format.name,
+                CRASH,
+                f"exit {status >> 8}",
+                f"the child ended with {status >> 8}",
+                data,
+                number=number,
+            )
         name = signal.Signals(os.WTERMSIG(status)).name
         waited = name == "SIGKILL" and time.monotonic() - self._moved > PATIENCE
         kind = HANG if name == "SIGXCPU" or waited else MEMORY if name == "SIGKILL" else CRASH
@@ -95,13 +110,7 @@ class Child:
     def _work(self, inputs: Numbered) -> None:
         """In the child: judges one input after another, and writes down what it finds."""
         gc.disable()
-        warnings.simplefilter("ignore")
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, 1), os.dup2(nothing, 2)  # decoders written in C complain there
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
-        if (size := _address_space()) is not None:
-            resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY_BYTES, size + MEMORY_BYTES))
+        _limited()
         with open(self._told, "w", encoding="utf-8") as told:
             for done, (number, make) in enumerate(inputs):
                 struct.pack_into("<qq", self._shared, 0, number, done)
@@ -124,6 +133,35 @@ def judged_apart(format: Format, data: bytes, folder: Path) -> Finding | None:
     while (found := child.ended()) is None:
         time.sleep(0.002)
     return replace(found[0], data=data) if found else None
+
+
+def apart(function: Callable[[], bytes], folder: Path) -> bytes | None:
+    """What a function answers in a child with the same limits; None if it did not get there."""
+    folder.mkdir(exist_ok=True)
+    answer = folder / "answer"
+    answer.unlink(missing_ok=True)
+    if (pid := os.fork()) == 0:
+        try:
+            _limited()
+            resource.setrlimit(resource.RLIMIT_CPU, (PATIENCE, resource.RLIM_INFINITY))
+            answer.write_bytes(function())
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    return answer.read_bytes() if answer.is_file() else None
+
+
+def _limited() -> None:
+    """What every child grants itself."""
+    warnings.simplefilter("ignore")
+    faulthandler.disable()
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)  # decoders written in C complain there
+    os.dup2(nothing, 2)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
+    if (size := _address_space()) is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY_BYTES, size + MEMORY_BYTES))
 
 
 def _address_space() -> int | None:

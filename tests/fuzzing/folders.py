@@ -54,7 +54,16 @@ def _mutate_pictures(random: Random, data: bytes, seeds: Sequence[bytes]) -> byt
     members = members_of(data)
     if random.random() < 0.3:
         at = random.randrange(len(members))
-        names = ("cat/x.PNG", "1.png", "cat/deep/1.png", "c\x1b[31m/1.png", "ü/1.png", "cat.png/1.png", "-/1.png", "n\nn/1.png")
+        names = (
+            "cat/x.PNG",
+            "1.png",
+            "cat/deep/1.png",
+            "c\x1b[31m/1.png",
+            "ü/1.png",
+            "cat.png/1.png",
+            "-/1.png",
+            "n\nn/1.png",
+        )
         members.insert(at, (random.choice(names), members[at][1]))
     return zip_mutated(random, members, lambda name, member: mutated(random, member))
 

@@ -1,6 +1,6 @@
 """What a format is to the machine, and the judgement of one input.
 
-An input is bytes; for a folder they are those of a zip archive of it. A reader may refuse it with one of Talweg's errors,
+An input is bytes; for a folder they are those of a zip archive of it. A reader may refuse it with an error of Talweg's,
 whose message fits one screen and steers no terminal. If it accepts, the format's oracle says what that must mean.
 """
 

@@ -1,4 +1,4 @@
-"""The whole machine: inputs of all formats in their shares, children side by side, and findings that are kept as cases."""
+"""The whole machine: inputs of all formats in their shares, children side by side, findings that are kept as cases."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 import hashlib
 import os
 import secrets
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,7 +21,6 @@ ROOMS = (arrays, tables, pictures, models, folders)
 FORMATS = {f.name: f for room in ROOMS for f in room.FORMATS}
 CASES = Path(__file__).parent / "cases"
 CHUNK = 400  # inputs of one child
-MOST_OF_A_CAUSE = 1  # findings of one cause that are made small and kept
 
 
 def rounds(formats: Sequence[Format], inputs: int) -> Iterator[tuple[Format, range]]:
@@ -38,40 +36,33 @@ def rounds(formats: Sequence[Format], inputs: int) -> Iterator[tuple[Format, ran
 
 
 def search(formats: Sequence[Format], inputs: int, seed: int, workers: int = 1) -> tuple[list[Finding], Counter[str]]:
-    """Findings, one of each cause, and how many inputs of each format were judged."""
-    found: dict[tuple[str, str, str], Finding] = {}
+    """Findings, one of each cause and made small, and how many inputs of each format were judged."""
+    found: dict[tuple[str, str, str], tuple[Finding, Format]] = {}
     done: Counter[str] = Counter()
-    work, running, slots = list(rounds(formats, inputs))[::-1], list[tuple[Child, range, int]](), list(range(workers))
     for format in formats:
         format.seeds  # noqa: B018  (made once, here, and not in each child)
     ready()
     with scratch() as folder:
-        tempfile.tempdir = folder
-        while work or running:
-            while work and slots:
-                format, numbers = work.pop()
-                made = ((n, lambda f=format, n=n: f.input(seed, n)) for n in numbers)
-                running.append((Child(format, made, Path(folder, str(slots[-1]))), numbers, slots.pop()))
+        waiting = list(rounds(formats, inputs))[::-1]
+        running: dict[Path, tuple[Child, range]] = {}
+        while waiting or running:
+            for place in (folder / str(n) for n in range(workers)):
+                if place not in running and waiting:
+                    format, numbers = waiting.pop()
+                    made = ((n, lambda f=format, n=n: f.input(seed, n)) for n in numbers)
+                    running[place] = Child(format, made, place), numbers
             time.sleep(0.002)
-            for entry in list(running):
-                child, numbers, slot = entry
+            for place, (child, numbers) in list(running.items()):
                 if (findings := child.ended()) is None:
                     continue
-                running.remove(entry)
-                slots.append(slot)
+                del running[place]
                 for finding in findings:
-                    found.setdefault(finding.cause, replace(finding, seed=seed))
-                if child.judged < len(numbers):  # it died, of the input after those that it judged
-                    done[child.format.name] += child.judged + 1
-                    if rest := numbers[child.judged + 1 :]:
-                        work.append((child.format, rest))
-                else:
-                    done[child.format.name] += len(numbers)
-        return [_smaller(finding, Path(folder, "0")) for finding in found.values()], done
-
-
-def _smaller(finding: Finding, folder: Path) -> Finding:
-    return shrunk(finding, FORMATS[finding.format], folder) if finding.format in FORMATS else finding
+                    found.setdefault(finding.cause, (replace(finding, seed=seed), child.format))
+                judged = min(len(numbers), child.judged + 1)  # if it died, then of the input after those it had judged
+                done[child.format.name] += judged
+                if rest := numbers[judged:]:
+                    waiting.append((child.format, rest))
+        return [shrunk(finding, format, folder / "0") for finding, format in found.values()], done
 
 
 def kept(finding: Finding, folder: Path = CASES) -> Path:
@@ -101,8 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seconds = time.monotonic() - began
     print(f"{done.total():,} inputs in {seconds:.0f} s: " + ", ".join(f"{name} {n:,}" for name, n in done.items()))
     for finding in findings:
-        print(f"\n{finding.kind.upper()} in {finding.format}: {finding.said}\n    at {finding.place}, {len(finding.data)} bytes")
-        print(f"    again: python scripts/fuzz.py --seed {seed} --format {finding.format} --inputs {(finding.number or 0) + 1}")
+        again = f"python scripts/fuzz.py --seed {seed} --format {finding.format} --inputs {(finding.number or 0) + 1}"
+        print(f"\n{finding.kind.upper()} in {finding.format}: {finding.said}")
+        print(f"    at {finding.place}, {len(finding.data)} bytes; again: {again}")
         if not told.no_cases:
             print(f"    kept as {kept(finding)}")
     print(f"{len(findings)} findings")

@@ -1,8 +1,8 @@
 """Models in files: Talweg's own, Keras's, architectures as JSON, and weights as HDF5.
 
 A file with a checksum is accepted only as what it was before it was damaged. One that somebody edited, and made a new
-checksum for, may be another model: then every option that it has must be an option of the model, with its value, and the
-model saved and loaded again must be the same.
+checksum for, may be another model: then every option that it has must be an option of the model, with its value, and
+the model saved and loaded again must be the same.
 """
 
 from __future__ import annotations
@@ -145,7 +145,9 @@ def _mutate_edited(random: Random, data: bytes, seeds: Sequence[bytes]) -> bytes
         else:
             name = random.choice(list(arrays))
             values = np.array(arrays[name]).reshape(-1)
-            values[random.randrange(values.size)] = random.choice((np.nan, np.inf, 0, 3e38)) if values.dtype.kind == "f" else 7
+            values[random.randrange(values.size)] = (
+                random.choice((np.nan, np.inf, 0, 3e38)) if values.dtype.kind == "f" else 7
+            )
             arrays[name] = values.reshape(arrays[name].shape)
         write_tensors(path, arrays, {"model": text})
 
@@ -172,7 +174,7 @@ def _check_architecture(path: Path, data: bytes) -> None:
     model = saved.untrained(path)
     _finite(model)
     document = json.loads(data)
-    said = document["architecture"] if "architecture" in document else document
+    said = document.get("architecture", document)
     if len(json.dumps(saved.describe(model))) > 10**7:
         raise Misread("a small file makes a large model")
     faithful({k: v for k, v in said.items() if k not in ("name", "seed")}, model.get_config(), "architecture")
@@ -192,7 +194,9 @@ def _check_h5(path: Path, data: bytes) -> None:
     model.load_weights(path)
     _finite(model)
     with h5py.File(io.BytesIO(data), "r") as file:
-        for place, v in zip(("dense/vars/0", "dense/vars/1", "dense_1/vars/0", "dense_1/vars/1"), model.variables, strict=True):
+        for place, v in zip(
+            ("dense/vars/0", "dense/vars/1", "dense_1/vars/0", "dense_1/vars/1"), model.variables, strict=True
+        ):
             if not np.array_equal(np.asarray(file[f"layers/{place}"], np.float32), v.numpy()):
                 raise Misread("other numbers than in the file")
 

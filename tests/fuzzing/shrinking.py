@@ -1,4 +1,4 @@
-"""A finding made small: what can be taken away, or be as it is in the seed, is, as long as the finding stays the same."""
+"""A finding made small: what can be taken away is, and what can be as in the seed, while the finding stays the same."""
 
 from __future__ import annotations
 
@@ -6,23 +6,37 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from fuzzing.children import judged_apart
-from fuzzing.forms import Finding, Format
+from fuzzing.children import apart, judged_apart
+from fuzzing.forms import CRASH, HANG, MEMORY, Finding, Format, judged
 
-MOST_TRIES = 400
+MOST_TRIES, MOST_DEATHS = 2000, 60
 
 
-def shrunk(finding: Finding, format: Format, folder: Path, tries: int = MOST_TRIES) -> Finding:
-    """The same finding, told by its cause, with an input that is as short and as near to a seed as a few tries get it."""
-    left = [tries]
+def shrunk(finding: Finding, format: Format, folder: Path) -> Finding:
+    """The same finding, told by its cause, with an input that is as short and as near to a seed as a few tries get it.
+
+    All tries share one child, but for findings that a child may not survive: each of those has its own.
+    """
+    is_deadly = finding.kind in (CRASH, HANG, MEMORY)
+    left = [MOST_DEATHS if is_deadly else MOST_TRIES]
+    path = folder / f"shrinking{format.suffix}"
 
     def still(data: bytes) -> bool:
         left[0] -= 1
-        found = judged_apart(format, data, folder) if left[0] >= 0 else None
+        if left[0] < 0:
+            return False
+        if is_deadly:
+            found = judged_apart(format, data, folder)
+        else:
+            path.write_bytes(data)
+            found = judged(format, path, data)
         return found is not None and found.cause == finding.cause
 
-    data = _removed(_nearer(finding.data, format, still), still)
-    return replace(finding, data=data)
+    def smaller() -> bytes:
+        return _removed(_nearer(finding.data, format, still), still)
+
+    data = smaller() if is_deadly else apart(smaller, folder)
+    return replace(finding, data=finding.data if data is None else data)
 
 
 def _nearer(data: bytes, format: Format, still: Callable[[bytes], bool]) -> bytes:

@@ -19,10 +19,26 @@ from talweg.data.csv import parse_csv
 SEEDS = (
     b"size,colour,kind\n" + b"1,red,cat\n2.5,blue,dog\n3,red,cat\n-4e2,blue,dog\n" * 2,
     b'name,"a ""b"" c",kind\n"x, y",1,true\nz,2,false\n"two\nlines",3,true\nz,4,false\n',
-    b"\xef\xbb\xbfa,b,kind\r\n007,1,0\r\n008,,1\r\n009,3,0\r\n010,4,1\r\n",
+    b"\xef\xbb\xbfa,b,kind\r\n007,1,0\r\n008,2,1\r\n009,3,0\r\n010,4,1\r\n",
     "größe,kind\n16777217,1\n1,0\n2,1\n3,0\n".encode(),
 )
-MISSING = {"", "na", "n/a", "nan", "null", "none", "#n/a", "<na>", "-nan", "#na", "1.#ind", "1.#qnan", "-1.#ind", "-1.#qnan", "#n/a n/a"}
+MISSING = {
+    "",
+    "na",
+    "n/a",
+    "nan",
+    "null",
+    "none",
+    "#n/a",
+    "<na>",
+    "-nan",
+    "#na",
+    "1.#ind",
+    "1.#qnan",
+    "-1.#ind",
+    "-1.#qnan",
+    "#n/a n/a",
+}
 
 
 def _mutate(random: Random, data: bytes, seeds: Sequence[bytes]) -> bytes:

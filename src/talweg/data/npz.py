@@ -40,6 +40,8 @@ def read_npz(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> dic
     path = existing_file(path, "an NPZ file")
     arrays: dict[str, NDArray[Any]] = {}
     with reading(path, "an NPZ file (a zip archive of .npy files)"), zipfile.ZipFile(path) as archive:
+        if archive.fp is None or (archive.fp.seek(0), archive.fp.read(2))[1] != b"PK":
+            raise ValueError("it does not begin as a zip archive does")
         members = archive.infolist()
         claimed = sum(member.file_size for member in members)
         possible = min(max_bytes, path.stat().st_size * DEFLATE_RATIO)
@@ -65,6 +67,9 @@ def _array(path: Path, member: str, data: bytes) -> NDArray[Any]:
         shape, fortran_order, dtype = _HEADER_READERS[version](stream)
     except (ValueError, SyntaxError, TypeError, UnicodeDecodeError) as error:
         raise corrupt(path, f"an array in NumPy's form under the name {member!r}", str(error)) from error
+    if dtype.itemsize == 0 or dtype.subdtype is not None:
+        # NumPy makes elements of one byte of those without any, for as many as the shape says
+        raise corrupt(path, f"elements of a size under the name {member!r}", f"they are {dtype}")
     if dtype.hasobject:
         raise DataError(
             f"{path}: the array {member!r} holds Python objects ({dtype}), which are stored as pickles, and a pickle "

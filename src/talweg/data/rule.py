@@ -48,16 +48,22 @@ def from_rule(
     are_whole = all(isinstance(value, Integral) and not isinstance(value, bool) for value in (n, seed))
     if not (are_whole and n >= 1 and seed >= 0 and isinstance(noise, Real) and 0 <= noise < math.inf):
         raise UsageError(
-            f"expected whole numbers n of 1 or more and seed of 0 or more, and a number noise of 0 or more, but got n={n!r:.40}, "
-            f"noise={noise!r:.40}, seed={seed!r:.40}"
+            "expected whole numbers n of 1 or more and seed of 0 or more, and a number noise of 0 or more, but got "
+            f"n={n!r:.40}, noise={noise!r:.40}, seed={seed!r:.40}"
         )
     limits = _limits(rule, bounds)
     random = np.random.Generator(np.random.Philox(seed))
     x = random.uniform(limits[:, 0], limits[:, 1], (n, len(limits))).astype(np.float32)
     y = _apply(rule, x.astype(np.float64))
-    if y.dtype.kind == "f":
-        return x, (y + noise * random.standard_normal(n)).astype(np.float32)
-    return (x + noise * random.standard_normal(x.shape)).astype(np.float32), y
+    is_value = y.dtype.kind == "f"
+    told = y if is_value else x
+    with np.errstate(over="ignore"):
+        told = (told + noise * random.standard_normal(told.shape)).astype(np.float32)
+    if not np.isfinite(told).all():
+        raise DataError(
+            f"rule: with noise {noise:g}, some values are too large for float32; make it smaller, or the rule"
+        )
+    return (x, told) if is_value else (told, y)
 
 
 def _limits(rule: Callable[..., Any], bounds: Bounds | Sequence[Bounds]) -> NDArray[np.float64]:
@@ -75,7 +81,7 @@ def _limits(rule: Callable[..., Any], bounds: Bounds | Sequence[Bounds]) -> NDAr
             f"bounds: the rule takes {takes}; expected (low, high) for all of them or one such pair for each, but "
             f"got {bounds!r:.200}"
         )
-    if not np.isfinite(limits).all() or not (limits[:, 0] < limits[:, 1]).all():
+    if not (np.abs(limits) <= np.finfo(np.float32).max / 2).all() or not (limits[:, 0] < limits[:, 1]).all():
         raise UsageError(f"bounds: expected finite pairs with low < high, but got {bounds!r:.200}")
     return limits
 

@@ -7,7 +7,7 @@ A `Sequential` is its layers. A `Model` is its layers and the calls of them: wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from talweg.errors import DataError
@@ -19,7 +19,9 @@ from talweg.train.model import Model
 from talweg.train.sequential import Sequential
 
 Config = dict[str, Any]
-MODELS = ("Sequential", "Model")
+_COMMON = ("class", "name", "seed", "layers")
+MODELS = {"Sequential": (*_COMMON, "input_shape"), "Model": (*_COMMON, "calls", "inputs", "outputs")}
+"""What the description of each may say; more would be passed over, and is refused."""
 
 
 def config_of(model: Layered, path: str = "", known: dict[Any, str] | None = None) -> Config:
@@ -76,6 +78,7 @@ def model_from_config(config: Any, seed: int | None = None, fill: bool = True) -
 def _read(config: Any, path: str, known: dict[str, Any]) -> Model:
     if not isinstance(config, Mapping) or config.get("class") not in MODELS:
         raise DataError(f"the architecture must be that of a {' or a '.join(MODELS)}; got {str(config)[:60]}")
+    _check_keys(config, MODELS[config["class"]], "a model")
     layers = [_block(described, path, known) for described in config["layers"]]
     name, seed = config.get("name"), config.get("seed")
     if config["class"] == "Sequential":
@@ -85,10 +88,16 @@ def _read(config: Any, path: str, known: dict[str, Any]) -> Model:
     return Model(inputs, outputs, name, seed=seed)
 
 
+def _check_keys(described: Mapping[str, Any], known: Iterable[str], what: str) -> None:
+    if unknown := [str(key) for key in described if key not in known]:
+        raise DataError(f"{what} says {', '.join(known)} and no more; got also {unknown[0]!r:.60}")
+
+
 def _block(described: Any, path: str, known: dict[str, Any]) -> Any:
     if not isinstance(described, Mapping) or not isinstance(described.get("class", described.get("shared")), str):
         raise DataError(f"a layer must be an object with a class; got {str(described)[:60]}")
     if "shared" in described:
+        _check_keys(described, ("shared",), "a layer that stands elsewhere")
         return known[described["shared"]]
     here = f"{path}{described.get('name')}"
     is_model = described["class"] in MODELS
@@ -120,6 +129,7 @@ def _wired(config: Mapping[str, Any], layers: Mapping[str, Any]) -> tuple[Any, A
             answers[name, 0] = [Input(layer.shape, dtype=layer.dtype, name=layer.name)]
     for call in config["calls"]:
         name = call["layer"]
+        _check_keys(call, ("layer", "inputs", "training"), "a call")
         use = uses[name] = uses.get(name, -1) + 1
         answers[name, use] = flat(layers[name](followed(call["inputs"]), training=call.get("training")))
     return followed(config["inputs"]), followed(config["outputs"])

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from talweg._version import __version__
-from talweg.data.files import corrupt, written_whole
+from talweg.data.files import corrupt, reading, written_whole
 from talweg.disk.lock import NAME as LOCK
 from talweg.disk.lock import Lock
 from talweg.disk.writing import GrowingFile, make_folder, part_name, remove, sweep, sync_folder
@@ -213,6 +213,8 @@ class RunFolder:
         name = weights.get("file") if isinstance(weights, dict) else None
         if not isinstance(name, str) or Path(name).name != name:
             raise corrupt(path, "the name of a file of numbers", f"it is {name!r}")
+        if not (path.parent / name).is_file():
+            raise corrupt(path, "the name of a file of numbers beside it", f"there is no {name!r}")
         file = TensorFile(path.parent / name)
         if file.metadata.get("sha256") != weights.get("sha256"):  # type: ignore[union-attr]
             raise corrupt(file.path, f"the numbers that {path} names", "they have another SHA-256")
@@ -221,7 +223,8 @@ class RunFolder:
     def metrics(self) -> list[Line]:
         """The epochs in `metrics.jsonl`. A last line that a kill cut short is left out."""
         path, lines = self.path / METRICS, []
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        with reading(path, "lines of JSON"):
+            text = path.read_text(encoding="utf-8") if path.is_file() else ""
         for line in text.splitlines():
             if line.startswith("{") and line.endswith("}"):
                 lines.append(parse_json(path, line, "a line of JSON"))
