@@ -36,6 +36,9 @@ TIES = np.round(ROWS * 4) / 4
 PICTURES = random.integers(0, 3, (N, 4))  # a class for each of four pixels
 PIXELS = np.eye(3)[PICTURES] * 0.4 + random.uniform(size=(N, 4, 3))
 
+CERTAIN = np.where(MANY_CHANCES > 0.5, 1.0, 0.0)  # clipped
+TENTHS = np.round(MANY_CHANCES, 1)  # some of them thresholds
+
 Keras = Callable[[Any], Any]
 Sklearn = Callable[[Any, Array, Array, Array | None], Any]
 
@@ -146,6 +149,7 @@ CASES: list[Case] = [
     case("SquaredHinge", {}, SIGNS, SCORES),
     case("CategoricalHinge", {}, ONE_HOT, SCORES),
     case("BinaryCrossentropy", {}, BITS, CHANCES, lambda s, y, p, w: s.log_loss(y, p, sample_weight=w)),
+    case("BinaryCrossentropy", {}, MANY_BITS, CERTAIN),
     case("BinaryCrossentropy", {"from_logits": True, "label_smoothing": 0.2}, MANY_BITS, SCORES),
     case(
         *("CategoricalCrossentropy", {}, ONE_HOT, ROWS),
@@ -160,13 +164,12 @@ CASES: list[Case] = [
     case("SparseCategoricalCrossentropy", {"from_logits": True, "axis": -1}, CLASS, SCORES),
     case(
         *("SparseCategoricalCrossentropy", {"ignore_class": 1}, CLASS, ROWS),
-        lambda s, y, p, w: kept(s, y, p, w, y != 1),
-        keras=None,  # which divides by the number of all where there are no weights
+        lambda s, y, p, w: kept(s, y, p, w, y != 1) * ((y != 1).mean() if w is None else 1),
     ),
     case(
         *("SparseCategoricalCrossentropy", {"ignore_class": 2}, PICTURES, PIXELS),
-        lambda s, y, p, w: kept(s, y, p, w, y != 2),
-        keras=None,
+        lambda s, y, p, w: kept(s, y, p, w, y != 2) * ((y != 2).mean() if w is None else 1),
+        keras=None,  # whose weights (n,) meet one value each
     ),
     # ── numbers that vary together
     case("R2Score", {}, REAL, GUESS, lambda s, y, p, w: s.r2_score(y, p, sample_weight=w)),
@@ -217,6 +220,7 @@ CASES: list[Case] = [
     case("Precision", {}, BITS, CHANCES, lambda s, y, p, w: s.precision_score(y, p > 0.5, sample_weight=w)),
     case("Precision", {"thresholds": 0.35}, MANY_BITS, MANY_CHANCES),
     case("Precision", {"thresholds": [0.2, 0.35, 0.6]}, MANY_BITS, MANY_CHANCES),
+    case("Precision", {"thresholds": [0.0, 0.25, 0.5, 0.75, 1.0]}, MANY_BITS, TENTHS),
     case("Precision", {"top_k": 2}, MANY_BITS, MANY_CHANCES),
     case("Precision", {"top_k": 1, "thresholds": 0.4, "class_id": 1}, MANY_BITS, MANY_CHANCES),
     case("Recall", {}, BITS, CHANCES, lambda s, y, p, w: s.recall_score(y, p > 0.5, sample_weight=w)),
@@ -263,6 +267,10 @@ CASES: list[Case] = [
             [METRICS.get("AUC")(curve="PR")(y[:, i], p[:, i], w) for i in range(3)], weights=[1.0, 0.0, 2.5]
         ),
     ),
+    case("AUC", {"thresholds": [0.5]}, BITS, CHANCES),
+    case("AUC", {"thresholds": [0.25, 0.5, 0.75], "curve": "PR"}, MANY_BITS, TENTHS),
+    case("AUC", {"num_thresholds": 11, "curve": "PRGAIN", "summation_method": "minoring"}, MANY_BITS, TENTHS),
+    case("AUC", {"num_thresholds": 2}, MANY_BITS, TENTHS),
     case("AUC", {"label_weights": [1.0, 0.5, 2.0]}, MANY_BITS, MANY_CHANCES),
     case("AUC", {"from_logits": True}, BITS, SCORES[:, :1]),
     # ── of several classes
@@ -318,6 +326,13 @@ CASES: list[Case] = [
         for average, beta in (("macro", 2.0), ("weighted", 0.5), ("micro", 2.0), (None, 0.5))
     ),
     case("FBetaScore", {"beta": 2.0}, ONE_HOT, ROWS, average="macro"),
+    case("F1Score", {"average": "weighted"}, ONE_HOT, TIES),
+    # ── of one axis
+    *(
+        case(name, {}, BITS[:, 0], CHANCES[:, 0])
+        for name in ("RootMeanSquaredError", "BinaryAccuracy", "AUC", "Recall")
+    ),
+    case("TrueNegatives", {"thresholds": [0.2, 0.5]}, BITS[:, 0], CHANCES[:, 0]),
     case(
         *("FBetaScore", {"threshold": 0.4}, BITS, CHANCES),
         lambda s, y, p, w: s.f1_score(y, p > 0.4, sample_weight=w),

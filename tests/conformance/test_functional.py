@@ -320,7 +320,7 @@ def test_merging_layers(name: str, options: dict[str, Any], shapes: list[tuple[i
     theirs, mine = make(keras), make(ours())
     assert mine.outputs[0].shape == theirs.outputs[0].shape
     mine.set_weights(theirs.get_weights())
-    y: Array = random.normal(size=(5, *mine.output_shape)).astype(np.float32)
+    y: Array = random.normal(size=(5, *mine.output_shape[1:])).astype(np.float32)
     theirs.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=False)
     mine.compile("sgd", "mse", engine=engine)
     mine.optimizer.learning_rate = 0.1

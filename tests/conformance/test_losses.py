@@ -87,7 +87,7 @@ def test_every_loss_has_cases() -> None:
     assert {name for name, *_ in CASES} == set(Loss.registry)
     for name in Loss.registry:
         kinds = [options for n, options, *_ in CASES if n == name]
-        fields = {f.name for f in dataclasses.fields(Loss.registry.get(name))} - {"name", "reduction"}
+        fields = {f.name for f in dataclasses.fields(Loss.registry.get(name))} - {"name", "reduction", "dtype"}
         assert fields == {key for options in kinds for key in options}, f"{name}: an option without a case"
 
 

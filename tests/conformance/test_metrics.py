@@ -112,7 +112,7 @@ def test_in_a_program(
     pred = g.input_tensor("p", (BATCH, *p.shape[1:]))
     weight = g.input_tensor("w", (BATCH,))
     s = {k: g.state_tensor(k, shape) for k, shape in metric.accumulators(pred).items()}
-    new = metric.accumulate(true, pred, weight, s)
+    new = metric.added(true, pred, s, None if w is None else weight)
     outcome = metric.outcome(new)
     program = Program("metric", (true, pred, weight), tuple(s.values()), {"m": outcome}, {s[k]: new[k] for k in s})
     g.check(program)

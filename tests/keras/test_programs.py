@@ -125,10 +125,10 @@ def test_weights_are_within_reach() -> None:
 
 def test_the_older_ways_to_say_the_shape_of_the_input() -> None:
     first = Sequential([Dense(4, input_dim=8, dtype="float32"), Dense(1)])
-    assert first.input_shape == (8,) and first.count_params() == 4 * 9 + 5
+    assert first.input_shape == (None, 8) and first.count_params() == 4 * 9 + 5
     assert first.layers[0].get_config().get("input_dim") is None, "it is kept as the input_shape"
     again = Sequential.from_config(first.get_config())
-    assert again.input_shape == (8,) and again.count_params() == first.count_params()
+    assert again.input_shape == (None, 8) and again.count_params() == first.count_params()
 
 
 def test_two_classes_from_lists_with_one_sigmoid() -> None:

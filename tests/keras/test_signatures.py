@@ -31,7 +31,6 @@ MODULES = [
     ),
 ]
 
-PRECISION = "the floating-point type is the engine's: compile(precision=...), decision 002"
 LARGE_MODELS = "made for adapting or shrinking large trained models"
 ONE_BATCH = "a batch is as long as it is: the batch axis is symbolic, decision 001"
 ONE_ARRAY = "a model takes one dense array"
@@ -40,7 +39,6 @@ NO_NAME = "a schedule is part of an optimizer and needs no name"
 
 # Arguments of Keras that Talweg does not take, wherever they occur.
 ABSENT = {
-    "dtype": PRECISION,
     "lora_rank": LARGE_MODELS,
     "lora_alpha": LARGE_MODELS,
     "quantization_config": LARGE_MODELS,

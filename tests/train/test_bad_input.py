@@ -528,7 +528,7 @@ def embedding(wrapped: bool) -> Model:
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_numbers_outside_a_vocabulary(wrapped: bool) -> None:
     model, words = embedding(wrapped), np.arange(24).reshape(8, 3) % 7
-    y = np.zeros((8, *model.output_shape))
+    y = np.zeros((8, *model.output_shape[1:]))
     model.fit(words, y, verbose=0)
     before = model.get_weights()
     for wrong, hint in ((words + 1, "input_dim=8"), (words - 1, "Count from 0")):

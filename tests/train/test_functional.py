@@ -41,7 +41,7 @@ def bits(model: Model) -> list[bytes]:
 def test_what_a_model_says_of_itself() -> None:
     model = two_by_two()
     assert model.input_names == ["a", "b"] and model.output_names == ["number", "kind"]
-    assert model.input_shape == [(4,), (3,)] and model.output_shape == [(1,), (2,)]
+    assert model.input_shape == [(None, 4), (None, 3)] and model.output_shape == [(None, 1), (None, 2)]
     assert [layer.name for layer in model.layers] == ["a", "dense", "b", "concatenate", "number", "kind"]
     assert model.get_layer("dense").output is model.get_layer("concatenate").input[0]
     assert all(isinstance(x, KerasTensor) for x in (*model.inputs, *model.outputs))
@@ -415,7 +415,11 @@ def test_a_list_of_one_is_that_one() -> None:
     """Keras's models answer so, and stand at the beginning of a Sequential."""
     x = Input((2,))
     model = Model([x], [Dense(3)(x)], seed=0)
-    assert (model.predict(np.zeros((4, 2))).shape, model.input_shape, model.output_shape) == ((4, 3), (2,), (3,))
+    assert (model.predict(np.zeros((4, 2))).shape, model.input_shape, model.output_shape) == (
+        (4, 3),
+        (None, 2),
+        (None, 3),
+    )
     assert [a.shape for a in Model(x, [[Dense(3)(x)]]).predict(np.zeros((4, 2)))] == [(4, 3)]
     for first in (model, Model({"a": x}, Dense(3)(x))):
         assert Sequential([first, Dense(1)]).predict(np.zeros((4, 2))).shape == (4, 1)

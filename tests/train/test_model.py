@@ -178,7 +178,7 @@ def test_predict() -> None:
 
 def test_predict_gives_a_model_its_shape() -> None:
     model = Sequential([Dense(2)], seed=0)
-    assert model.predict([[1, 2, 3]]).shape == (1, 2) and model.input_shape == (3,)
+    assert model.predict([[1, 2, 3]]).shape == (1, 2) and model.input_shape == (None, 3)
 
 
 def test_pixels_stay_bytes() -> None:
@@ -257,4 +257,4 @@ def test_a_rate_that_a_program_assigns_is_checked_and_converted() -> None:
 
 def test_an_input_layer_alone_is_the_shape() -> None:
     model = Sequential([Input(4), Dense(2)], seed=0)
-    assert model.input_shape == (4,) and model.output_shape == (2,) and len(model.layers) == 1
+    assert model.input_shape == (None, 4) and model.output_shape == (None, 2) and len(model.layers) == 1

@@ -68,7 +68,7 @@ def test_what_is_a_stream() -> None:
 def test_weights() -> None:
     assert example_weights(None, 3, "float32") is None
     weight = example_weights([[1], [2], [0]], 3, "float32")
-    assert weight is not None and weight.tolist() == [1, 2, 0] and weight.dtype == np.float32
+    assert weight is not None and weight.tolist() == [[1], [2], [0]] and weight.dtype == np.float32
     one_hot, classes = np.eye(3, dtype="f4")[[0, 2, 2]], np.array([0, 2, 2], np.int32)
     for y in (one_hot, classes):
         assert class_weights(y, {2: 5, 1: 7}, (3,), "float32").tolist() == [1, 5, 5]  # type: ignore[union-attr]

@@ -26,7 +26,7 @@ Y = X.sum(axis=1)
 )
 def test_the_shape_comes_from_the_first_layer_or_an_input(make: object) -> None:
     model = make()  # type: ignore[operator]
-    assert model.built and model.input_shape == (3,) and model.output_shape == (1,)
+    assert model.built and model.input_shape == (None, 3) and model.output_shape == (None, 1)
     assert [layer.name for layer in model.layers] == ["dense", "dense_1"]
     other = Sequential([Dense(4), Dense(1)], seed=1)
     assert not other.built and other.get_weights() == [] and other.count_params() == 0
@@ -46,7 +46,7 @@ def test_build(shape: object) -> None:
     model = Sequential([Dense(2)], seed=0)
     model.build(shape)
     model.build()
-    assert model.input_shape == (3,)
+    assert model.input_shape == (None, 3)
     with pytest.raises(ShapeError, match=r"\[3\]; got \[4\]"):
         model.build((4,))
 
@@ -62,9 +62,9 @@ def test_data_of_rank_1_and_pictures() -> None:
     line = Sequential([Dense(1)], seed=0)
     line.compile("sgd", "mse")
     line.fit(np.arange(5.0), np.arange(5.0), verbose=0)
-    assert line.input_shape == (1,)
+    assert line.input_shape == (None, 1)
     pictures = Sequential([Flatten(), Dense(2)], seed=0)
-    assert pictures.predict(np.zeros((6, 4, 4), np.uint8)).shape == (6, 2) and pictures.input_shape == (4, 4)
+    assert pictures.predict(np.zeros((6, 4, 4), np.uint8)).shape == (6, 2) and pictures.input_shape == (None, 4, 4)
 
 
 def test_names() -> None:

@@ -29,7 +29,7 @@ def config_of(model: Layered, path: str = "", known: dict[Any, str] | None = Non
     known = {} if known is None else known
     config: Config = {"class": type(model).__name__, "name": model.name, "seed": model.seed}
     if isinstance(model, Sequential):
-        config["input_shape"] = None if model.input_shape is None else list(model.input_shape)
+        config["input_shape"] = None if model.example_shape is None else list(model.example_shape)
     config["layers"] = [_block_config(layer, path, known) for layer in model.layers]
     if isinstance(model, Sequential):
         return config

@@ -225,9 +225,9 @@ def _model(
         rule = asked or (model.optimizer if model.compiled else optim.get("adam"))
         if wishes.learning_rate is not None:
             rule = replace(rule, learning_rate=wishes.learning_rate)
-        if model.input_shape != prepared.input_shape:
+        if model.example_shape != prepared.input_shape:
             raise ShapeError(
-                f"the model in {path} takes examples of shape {list(model.input_shape or ())}; those of "
+                f"the model in {path} takes examples of shape {list(model.example_shape or ())}; those of "
                 f"{wishes.source.data} have {list(prepared.input_shape)}"
             )
     return model, name, rule, batch_size, epochs

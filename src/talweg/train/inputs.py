@@ -74,10 +74,10 @@ def _read(path: Path, form: str, how: Mapping[str, Any], model: Model) -> Inputs
             raise UsageError(f"{path} holds pictures, and the model was trained on {_trained_on(how)}: give that")
         images, names = read_images(path, size=tuple(how["size"]), grayscale=how["grayscale"], white=how.get("white"))
         return Inputs(
-            _in_range(images, how["value_range"]).reshape(-1, *(model.input_shape or ())), list(names), "picture"
+            _in_range(images, how["value_range"]).reshape(-1, *(model.example_shape or ())), list(names), "picture"
         )
     x = read_idx(path) if form == "idx" else _from_npz(path)
-    if model.input_shape is not None and x.shape == model.input_shape:  # one example, without an axis for several
+    if model.example_shape is not None and x.shape == model.example_shape:  # one example, without an axis for several
         x = x[None]
     return Inputs(x, [str(i) for i in range(len(x))], "index")
 

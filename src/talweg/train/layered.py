@@ -15,7 +15,7 @@ from talweg.escapes import is_unicode
 from talweg.graph import Array, Tensor
 from talweg.graph.random import RandomStream
 from talweg.nn.layers import Context, KerasTensor, Variable
-from talweg.nn.layers.symbolic import Call, Structure, flat, mapped, packed, single
+from talweg.nn.layers.symbolic import Call, Structure, flat, mapped, packed, shape_after, single
 from talweg.nn.layers.variable import WEIGHT_STREAM, set_weights
 from talweg.nn.seeds import next_seed
 from talweg.train.arguments import whole
@@ -97,13 +97,22 @@ class Layered:
 
     @property
     def input_shape(self) -> Any:
-        """The shape of one example, or a list of several inputs' shapes; None where it is not known yet."""
-        return mapped(lambda x: x.example_shape, single(self.network.inputs)) if self.built else None
+        """The shape of a batch, as ``(None, 784)``, or of several inputs' batches; None where it is not known yet."""
+        return mapped(lambda x: x.shape, single(self.network.inputs)) if self.built else None
 
     @property
     def output_shape(self) -> Any:
-        """The shape of what the network answers for one example, or of each of its answers."""
-        return mapped(lambda y: y.example_shape, single(self.network.outputs))
+        """The shape of what the network answers for a batch, as ``(None, 10)``, or of each of its answers."""
+        return mapped(lambda y: y.shape, single(self.network.outputs))
+
+    @property
+    def example_shape(self) -> Any:
+        """`input_shape` without the axis of the batch: the shape of one example."""
+        return mapped(lambda x: x.example_shape, single(self.network.inputs)) if self.built else None
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of what the model answers for batches of `input_shape`, ``(None, 784)``; nothing is built."""
+        return shape_after(self, input_shape, Context(training=False))
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
         """The layer called `name`, or the one at `index`."""

@@ -182,16 +182,14 @@ def _measured(
         updates |= {total: total + value * rows, count: count + rows}
         outputs[label] = updates[total] / updates[count]
         kept += [total, count]
-    ones = g.broadcast_to(g.constant(1.0), (BATCH,))
     for goal, y_pred in zip(goals, answers, strict=True):
         for measured in goal.metrics:
             label, metric = measured.label, measured.metric
-            weight = given.get(goal.sample_weight, ones) if measured.weighted else ones
+            weight = given.get(goal.sample_weight) if measured.weighted else None
             shapes = metric.accumulators(y_pred)
             s = {k: g.state_tensor(f"metrics/{label}/{k}", shape) for k, shape in shapes.items()}
-            masked = {"mask": context.masks[y_pred]} if metric.takes_masks and y_pred in context.masks else {}
             try:
-                new = metric.accumulate(given[goal.y], y_pred, weight, s, **masked)
+                new = metric.added(given[goal.y], y_pred, s, weight, context.masks.get(y_pred))
             except (ShapeError, GraphError) as error:
                 raise ShapeError(f"metric {label!r} cannot be measured with this loss's labels: {error}") from None
             updates |= {s[k]: new[k] for k in s}

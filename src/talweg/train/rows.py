@@ -30,7 +30,8 @@ class Rows:
         """The same rows of a model with one output, each counting `weight` times what it counts now."""
         if weight is None:
             return self
-        return Rows(self.feeds | {WEIGHT: weight * self.feeds.get(WEIGHT, 1)})
+        given = self.feeds.get(WEIGHT, weight[:1] * 0 + 1)
+        return Rows(self.feeds | {WEIGHT: weight.reshape(len(weight), *[1] * (given.ndim - 1)) * given})
 
     @property
     def form(self) -> Form:
@@ -174,17 +175,17 @@ def features(
 
 
 def example_weights(sample_weight: Any, rows: int, precision: str, argument: str = "sample_weight") -> Array | None:
-    """How much each example counts: (n,) numbers."""
+    """How much each example counts, (n,), or each of its values, (n, ...)."""
     if sample_weight is None:
         return None
     weight = as_float(as_array(sample_weight, argument), precision, argument)
-    if weight.shape not in ((rows,), (rows, 1)):
+    if len(weight) != rows:
         raise DataError(
             f"{argument} must be one number for each of the {rows} examples; it has shape {list(weight.shape)}"
         )
     if (weight < 0).any():
         raise DataError(f"{argument} must not be negative; the least is {weight.min()}")
-    return weight.reshape(rows)
+    return weight
 
 
 def same_length(x: Array, y: Array, x_name: str = "x", y_name: str = "y") -> None:

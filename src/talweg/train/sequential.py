@@ -56,7 +56,11 @@ class Sequential(Model):
         return list(self._layers)
 
     @property
-    def input_shape(self) -> tuple[int, ...] | None:
+    def input_shape(self) -> tuple[int | None, ...] | None:
+        return self._chain[0].shape if self._chain else None
+
+    @property
+    def example_shape(self) -> tuple[int, ...] | None:
         return self._chain[0].example_shape if self._chain else None
 
     @property
@@ -91,7 +95,7 @@ class Sequential(Model):
                     f"a Sequential has one input; {layer.name!r}, its first layer, has {len(layer.inputs)}"
                 )
             shape = layer.inputs[0].example_shape if isinstance(layer, Layered) else tuple(layer.input_shape)
-            if self._chain and self.input_shape != shape:
+            if self._chain and self.example_shape != shape:
                 raise ShapeError(
                     f"layer {layer.name!r} has input_shape {list(shape)}, and the Input before it "
                     f"{list(self._chain[0].example_shape)}"
@@ -133,7 +137,7 @@ class Sequential(Model):
             return
         dims = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
         shape = as_shape(dims[1:] if dims and dims[0] is None else dims)
-        if self._chain and shape != self.input_shape:
+        if self._chain and shape != self.example_shape:
             raise ShapeError(
                 f"the model takes examples of shape {list(self._chain[0].example_shape)}; got {list(shape)}"
             )

@@ -52,7 +52,7 @@ class _Writer:
     def sequential(self, model: Any) -> Config:
         if len(set(model.layers)) < len(model.layers):
             raise UsageError(f"model {model.name!r}: in Keras a Sequential takes a layer once; write it as a Model")
-        batch = [None, *model.input_shape]
+        batch = list(model.input_shape)
         begin = {"batch_shape": batch, "dtype": self.precision, "sparse": False, "name": "input_layer"}
         first = {"module": "keras.layers", "class_name": "InputLayer", "config": begin, "registered_name": None}
         return {"layers": [first, *map(self.block, model.layers)], "build_input_shape": batch}

@@ -248,6 +248,15 @@ class Layer(Described):
 
     # ── what a user asks ──────────────────────────────────────────────────────────────────────────────────
 
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of what the layer answers for batches of `input_shape`; nothing is built.
+
+        >>> from talweg.nn.layers import Dense
+        >>> Dense(10).compute_output_shape((None, 784))
+        (None, 10)
+        """
+        return symbolic.shape_after(self, input_shape, Context(training=False))
+
     @property
     def input(self) -> Any:
         """The placeholder that the layer was called on, first where there were several."""

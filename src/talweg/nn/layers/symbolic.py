@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from talweg import graph as g
-from talweg.errors import GraphError, TalwegError, UsageError
+from talweg.errors import GraphError, ShapeError, TalwegError, UsageError
 from talweg.escapes import on_one_line
 from talweg.graph import BATCH, Array, Tensor
 
@@ -231,6 +231,28 @@ def call(block: Block, inputs: Structure, training: bool | None, context: Any) -
     for y in flat(outputs):
         y.mask = context.masks.get(y.tensor)
     return outputs
+
+
+def shape_after(block: Block, input_shape: Any, context: Any) -> Any:
+    """The shape of what `block` answers for batches of `input_shape`, or of a list of such shapes; leaves no trace.
+
+    A shape begins with None, the axis of the batch, as in Keras. Raises `ShapeError` where the block cannot take it.
+    """
+    if not isinstance(input_shape, (list, tuple)):
+        raise ShapeError(f"input_shape must be the shape of a batch, such as (None, 784); got {input_shape!r}")
+    several = isinstance(input_shape, (list, tuple)) and any(isinstance(part, (list, tuple)) for part in input_shape)
+    shapes = [tuple(shape) for shape in input_shape] if several else [tuple(input_shape)]
+    if not all(len(s) and isinstance(s[0], int | None) and all(isinstance(d, int) for d in s[1:]) for s in shapes):
+        raise ShapeError(f"input_shape must be the shape of a batch, such as (None, 784); got {input_shape!r}")
+    given = [g.input_tensor(block.title, (BATCH, *shape[1:])) for shape in shapes]
+    examples = [shape[1:] for shape in shapes]
+    is_new = block.declare(examples if several else examples[0])
+    try:
+        made = block.write(given if several else given[0], block.own_states(), context)
+    finally:
+        if is_new:
+            block.forget()
+    return mapped(lambda y: tuple(shapes[0][0] if d is BATCH else d for d in y.shape), made)
 
 
 def noted(

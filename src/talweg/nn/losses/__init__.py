@@ -23,7 +23,6 @@ from talweg.nn.losses.base import (
     kind_of,
     loss,
     loss_class,
-    weighted,
 )
 from talweg.nn.losses.classification import (
     BinaryCrossentropy,
@@ -115,6 +114,7 @@ from talweg.nn.losses.regression import (
     mean_squared_logarithmic_error,
     poisson,
 )
+from talweg.nn.losses.weights import weighted
 
 __all__ = [
     "EPSILON",

@@ -13,6 +13,7 @@ import numpy as np
 from talweg import graph as g
 from talweg.errors import DataError, ShapeError, UsageError
 from talweg.graph import Array, Shape, Tensor
+from talweg.nn.losses.weights import total, weighted
 from talweg.registry import Described, Registry, camel_case, check_ranges
 
 EPSILON = 1e-7  # probabilities are kept this far from 0 and 1, as Keras does
@@ -58,6 +59,9 @@ class Reduction:
     SUM_OVER_BATCH_SIZE = "sum_over_batch_size"
 
 
+GENERAL = ("reduction", "name", "dtype")  # the fields that every loss has
+
+
 @dataclass(eq=False, repr=False)
 class Loss(Described):
     """A loss with its options fixed, applied to (y_true, y_pred).
@@ -72,6 +76,8 @@ class Loss(Described):
     Values that a loss is told to ignore, and steps that a mask leaves out, do not count in a mean, and where a loss has
     weights of its own for the classes (PyTorch's `weight`) a mean is divided by the weights of the labels, as in both
     families; a mean of nothing is 0.
+
+    `dtype` is taken for Keras's sake: a model computes in its precision, and a loss called on arrays in float32.
     """
 
     registry: ClassVar[Registry[Any]] = Registry("loss")
@@ -79,9 +85,11 @@ class Loss(Described):
 
     reduction: str | None = dataclasses.field(default="sum_over_batch_size", kw_only=True)
     name: str | None = dataclasses.field(default=None, kw_only=True)
+    dtype: str | None = dataclasses.field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_dtype(self)
         if self.reduction not in REDUCTIONS:
             raise UsageError(f"{type(self).__name__}: reduction must be one of {REDUCTIONS}; got {self.reduction!r}")
 
@@ -92,7 +100,7 @@ class Loss(Described):
     @property
     def options(self) -> dict[str, Any]:
         """What the formula takes besides labels and predictions."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("reduction", "name")}
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in GENERAL}
 
     @property
     def ignored(self) -> int | None:
@@ -125,15 +133,17 @@ class Loss(Described):
         return examples / share, counts / share
 
     def reduce(self, examples: Tensor, weights: Tensor | None = None, counts: Tensor | None = None) -> Tensor:
-        """One number of many, as `reduction` says."""
+        """One number of many, as `reduction` says. weights: in any shape that `talweg.nn.losses.weights` tells of."""
         values = weighted(examples, weights)
+        if self.reduction in MEANS and values.rank == 0:
+            return values
         if self.reduction == "sum":
             return g.sum(values)
         if self.reduction == "batchmean":
             return g.sum(values) / g.size(values, 0)
         if self.reduction == "mean_with_sample_weight" and weights is not None:
-            total = g.sum(weighted(g.ones_like(examples) if counts is None else counts, weights))
-            return g.sum(values) / g.where(g.equal(total, 0.0), 1.0, total)
+            divisor = total(weights, examples, counts)
+            return g.sum(values) / g.where(g.equal(divisor, 0.0), 1.0, divisor)
         if self.reduction in MEANS:
             return g.mean(values)
         raise UsageError(f"a model is trained on one number: reduction must not be {self.reduction!r} in compile()")
@@ -143,10 +153,20 @@ class Loss(Described):
             return self.examples(y_true, y_pred)
         examples, counts = self.counted(*self.formula.constants(y_true, y_pred, **self.options))
         weights = None if sample_weight is None else g.constant(sample_weight, "float")
-        result = (
-            weighted(examples, weights) if self.reduction in (None, "none") else self.reduce(examples, weights, counts)
-        )
+        if self.reduction in (None, "none"):
+            result = weighted(examples, weights)
+        else:
+            result = self.reduce(examples, weights, counts)
         return g.evaluate([result])[result]
+
+
+def check_dtype(thing: Any) -> None:
+    """Raises `UsageError` for a `dtype` in which nothing here is computed."""
+    if thing.dtype not in (None, "float32", "float64"):
+        raise UsageError(
+            f"{type(thing).__name__}: dtype must be None, 'float32' or 'float64', and the model's precision is what "
+            f"counts: compile(..., precision='float64'); got {thing.dtype!r}"
+        )
 
 
 def along_steps(mask: Tensor, values: Tensor, what: str) -> Tensor:
@@ -157,13 +177,6 @@ def along_steps(mask: Tensor, values: Tensor, what: str) -> Tensor:
             "it must make one at each step, or the mask must end before: Reshape drops it"
         )
     return g.broadcast_to(g.reshape(mask, (*mask.shape, *[1] * (values.rank - mask.rank))), values.shape)
-
-
-def weighted(examples: Tensor, weights: Tensor | None) -> Tensor:
-    """wᵢ Lᵢ, or Lᵢ where there are no weights; a weight goes to all that belongs to its example."""
-    if weights is None:
-        return examples
-    return examples * g.reshape(weights, (*weights.shape, *[1] * (examples.rank - weights.rank)))
 
 
 class LossFunction:

@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from talweg import graph as g
-from talweg.errors import DataError, UsageError
+from talweg.errors import UsageError
 from talweg.graph import Array, Tensor
 from talweg.nn.losses import LossFunction, Targets
-from talweg.nn.losses.base import along_steps
+from talweg.nn.losses.base import along_steps, check_dtype
+from talweg.nn.losses.weights import beside, by_example, ranked, weighted
 from talweg.registry import Described, Registry, camel_case, snake_case
 
 METRICS: Registry[type[Metric]] = Registry("metric")
@@ -29,10 +30,11 @@ class Metric(Described):
 
     registry: ClassVar[Registry[Any]] = METRICS
     targets: ClassVar[Targets] = "values"
-    takes_masks: ClassVar[bool] = False  # whether `accumulate` takes a mask: as in Keras, a mean does
+    additive: ClassVar[bool] = False  # whether a batch adds the same to the accumulators, whatever is in them
 
     _: KW_ONLY
     name: str | None = None
+    dtype: str | None = None  # taken for Keras's sake: a model computes in its precision
 
     def __init_subclass__(cls, has_name: bool = True) -> None:
         if has_name:
@@ -40,6 +42,7 @@ class Metric(Described):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_dtype(self)
         object.__setattr__(self, "_totals", None)
 
     @property
@@ -57,8 +60,17 @@ class Metric(Described):
         return {"total": (), "count": ()}
 
     def accumulate(self, y_true: Tensor, y_pred: Tensor, weight: Tensor, s: States) -> dict[str, Tensor]:
-        """The accumulators after a batch. weight: (batch,), 1 where no weights were given."""
+        """The accumulators after a batch. weight: (batch,), 1 where no weights were given.
+
+        Where `sample_weight` has a number for each of an example's values, so has weight.
+        """
         raise UsageError(f"{type(self).__name__} must define accumulate(y_true, y_pred, weight, s)")
+
+    def added(
+        self, y_true: Tensor, y_pred: Tensor, s: States, weight: Tensor | None = None, mask: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """`accumulate` for `weight` as it was given, if it was. mask: which steps of y_pred count; a mean heeds it."""
+        return self.accumulate(y_true, y_pred, by_example(weight, y_pred.shape[0]), s)
 
     def outcome(self, s: States) -> Tensor:
         """What the accumulators come to."""
@@ -70,13 +82,20 @@ class Metric(Described):
         """Adds a batch of labels and predictions. Raises `ShapeError` where their shapes do not fit."""
         pred = g.constant(np.atleast_1d(y_pred), "float")
         true = g.constant(np.atleast_1d(y_true), "int" if self.targets == "classes" else "float")
-        weight = g.constant(_weights(sample_weight, pred.shape[0]), "float")
+        weight = None if sample_weight is None else g.constant(sample_weight, "float")
         if self._totals is None:  # type: ignore[attr-defined]
             object.__setattr__(self, "_totals", {k: np.zeros(v) for k, v in self.accumulators(pred).items()})
-        s = {k: g.constant(v) for k, v in self._totals.items()}  # type: ignore[attr-defined]
-        new = self.accumulate(true, pred, weight, s)
-        values = g.evaluate(new.values(), precision="float64")
-        object.__setattr__(self, "_totals", {k: values[t] for k, t in new.items()})
+        so_far: dict[str, Array] = self._totals  # type: ignore[attr-defined]
+        if self.additive:  # what a batch adds is computed as precisely as it is given, and summed in float64
+            new = self.added(true, pred, {k: g.constant(np.zeros(v.shape)) for k, v in so_far.items()}, weight)
+            is_double = isinstance(y_pred, (np.ndarray, np.float64)) and y_pred.dtype == np.float64
+            values = g.evaluate(new.values(), precision="float64" if is_double else "float32")
+            after = {k: so_far[k] + values[t].astype(np.float64) for k, t in new.items()}
+        else:
+            new = self.added(true, pred, {k: g.constant(v) for k, v in so_far.items()}, weight)
+            values = g.evaluate(new.values(), precision="float64")
+            after = {k: values[t] for k, t in new.items()}
+        object.__setattr__(self, "_totals", after)
 
     def result(self) -> Array:
         """The outcome of all that was added."""
@@ -95,27 +114,32 @@ class Metric(Described):
         return self.result()
 
 
-def _weights(sample_weight: Any, rows: Any) -> Array:
-    """One for each row: given so, or as a column, or one number for all."""
-    given = np.ravel(1.0 if sample_weight is None else sample_weight)
-    if len(given) not in (1, rows):
-        raise DataError(f"sample_weight must be one number for each of the {rows} examples; got {len(given)}")
-    return np.broadcast_to(given, (rows,))
-
-
 def safe_ratio(total: Tensor, count: Tensor) -> Tensor:
     """total / count, and 0 where count is 0."""
     return g.where(g.equal(count, 0.0), 0.0, total / g.where(g.equal(count, 0.0), 1.0, count))
 
 
-def per_example(values: Tensor) -> Tensor:
-    """(batch, ...) averaged to (batch,)."""
-    return g.mean(values, axis=range(1, values.rank)) if values.rank > 1 else values
+def per_example(values: Tensor, weight: Tensor | None, reduce: Any = g.mean) -> tuple[Tensor, Tensor]:
+    """What each example adds to a total, and how much it counts, as in Keras; of one number alone, these.
+
+    An example's values are averaged (or what `reduce` says) as far as they share a weight, then weighed, and averaged.
+    """
+    if weight is None:
+        each = _over(values, range(1, values.rank), reduce)
+        return each, g.ones_like(each)
+    values, weight = ranked(values, weight)
+    fitted = beside(weight, values)
+    shared = range(weight.rank, values.rank)
+    if shared and (weight.rank == 0 or fitted.rank == values.rank):  # else they lie along the last axes
+        values, fitted = _over(values, shared, reduce), g.reshape(fitted, weight.shape)
+    fitted = g.broadcast_to(fitted, values.shape) if values.rank else fitted
+    rest = range(1, values.rank)
+    return _over(values * fitted, rest, reduce), _over(fitted, rest, reduce)
 
 
-def beside(weight: Tensor, values: Tensor) -> Tensor:
-    """(batch,) as (batch, 1, ...), to be multiplied with (batch, ...)."""
-    return g.reshape(weight, (*weight.shape, *[1] * (values.rank - 1)))
+def _over(values: Tensor, axes: range, reduce: Any) -> Tensor:
+    found: Tensor = reduce(values, axis=axes) if axes else values
+    return found
 
 
 # ── the mean of a formula ─────────────────────────────────────────────────────────────────────────────────
@@ -132,26 +156,44 @@ def formula(
 
 
 class MeanMetric(Metric, has_name=False):
-    """The weighted mean of a formula over all examples. Labels that the formula is told to ignore do not count."""
+    """The weighted mean of a formula over all examples.
+
+    Labels that the formula is told to ignore cost nothing. Where there are weights they do not count either, as in
+    Keras.
+    """
 
     formula: LossFunction
-    takes_masks = True
+    additive = True
 
     @property
     def given(self) -> dict[str, Any]:
         """What the formula takes besides labels and predictions."""
-        return {k: v for k, v in self.settings().items() if k != "name"}
+        return {k: v for k, v in self.settings().items() if k not in ("name", "dtype")}
 
-    def accumulate(
-        self, y_true: Tensor, y_pred: Tensor, weight: Tensor, s: States, mask: Tensor | None = None
+    def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """What is averaged: a value for each example, or several."""
+        found: Tensor = self.formula(y_true, y_pred, **self.given)
+        return found
+
+    def accumulate(self, y_true: Tensor, y_pred: Tensor, weight: Tensor, s: States) -> dict[str, Tensor]:
+        return self.added(y_true, y_pred, s, weight)
+
+    def added(
+        self, y_true: Tensor, y_pred: Tensor, s: States, weight: Tensor | None = None, mask: Tensor | None = None
     ) -> dict[str, Tensor]:
-        values: Tensor = self.formula(y_true, y_pred, **self.given)
-        counts = self.formula.counted(y_true, y_pred, **self.given)
+        values = self.values(y_true, y_pred)
         if mask is not None:
             kept = along_steps(mask, values, f"metric {self.label!r}")
-            values, counts = g.where(kept, values, 0.0), g.where(kept, 1.0 if counts is None else counts, 0.0)
-        counted = weight if counts is None else weight * per_example(counts)
-        return {"total": s["total"] + g.sum(weight * per_example(values)), "count": s["count"] + g.sum(counted)}
+            values, weight = g.where(kept, values, 0.0), weighted(g.cast(kept, "float"), weight)
+        if weight is not None and (counts := self.formula.counted(y_true, y_pred, **self.given)) is not None:
+            weight = weighted(counts, weight)
+        return added_up(values, weight, s)
+
+
+def added_up(values: Tensor, weight: Tensor | None, s: States) -> dict[str, Tensor]:
+    """The total and the count of a weighted mean, after some more values."""
+    each, counts = per_example(values, weight)
+    return {"total": s["total"] + g.sum(each), "count": s["count"] + g.sum(counts)}
 
 
 def mean_metric(

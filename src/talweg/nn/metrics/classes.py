@@ -12,7 +12,8 @@ from talweg import graph as g
 from talweg.errors import ShapeError, UsageError
 from talweg.graph import Tensor
 from talweg.nn.losses import alike
-from talweg.nn.metrics.base import METRICS, Metric, Shapes, States, beside, safe_ratio
+from talweg.nn.losses.weights import beside
+from talweg.nn.metrics.base import METRICS, Metric, Shapes, States, safe_ratio
 
 
 def number_of_classes(y_pred: Tensor) -> int:
@@ -39,6 +40,8 @@ def class_rows(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
 
 class _Table(Metric, has_name=False):
     """The confusion matrix, rows for true and columns for predicted classes, of integer or one-hot labels."""
+
+    additive = True
 
     def accumulators(self, y_pred: Tensor) -> Shapes:
         n = number_of_classes(y_pred)
@@ -93,6 +96,8 @@ class MatthewsCorrelation(_Table):
 class _ByClass(Metric, has_name=False):
     """The base: of each class, how often it was right, how often it occurs, and how often it was predicted."""
 
+    additive = True
+
     def rows(self, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
         """1 for each class that is true, and for each that was predicted, else 0: (batch, ..., classes)."""
         raise UsageError(f"{type(self).__name__} must define rows(y_true, y_pred)")
@@ -121,7 +126,8 @@ class FBetaScore(_ByClass):
                or None for one value a class
     beta       above 0
     threshold  a class is predicted where its column is above it, so several may be, or none. Without one it is the
-               largest column (in Keras all of the largest); where there is but one column both classes count, at ½.
+               largest column, or all of the largest, and a row of zeros has none, as in Keras; where there is but
+               one column both classes count, at ½.
 
     Labels are one-hot rows or class numbers; with a threshold any of 0 and 1. Keras's default is one value a class.
     """
@@ -150,6 +156,10 @@ class FBetaScore(_ByClass):
         return dict.fromkeys(("right", "actual", "predicted"), (columns,))
 
     def rows(self, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
+        if self.threshold is None and number_of_classes(y_pred) == y_pred.shape[-1]:
+            largest = g.broadcast_to(g.max(y_pred, axis=-1, keepdims=True), y_pred.shape)
+            there = g.where(y_pred >= largest, abs(y_pred) > 1e-9, False)
+            return class_rows(y_true, y_pred)[0], g.cast(there, "float")
         if self.threshold is None:
             return class_rows(y_true, y_pred)
         true, p = alike(y_true, y_pred, "binary")

@@ -14,7 +14,8 @@ from talweg import graph as g
 from talweg.errors import ShapeError
 from talweg.graph import Tensor
 from talweg.nn.losses import Targets, alike
-from talweg.nn.metrics.base import Metric, Shapes, States, beside, safe_ratio
+from talweg.nn.losses.weights import beside
+from talweg.nn.metrics.base import Metric, Shapes, States, safe_ratio
 
 KINDS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
 
@@ -26,7 +27,11 @@ def cells(y_true: Tensor, y_pred: Tensor, weight: Tensor, class_id: int | None =
         columns = p.shape[-1] if p.rank > 1 else 1
         if not isinstance(columns, int) or not 0 <= class_id < columns:
             raise ShapeError(f"class_id {class_id} is no column of predictions of shape {list(p.shape)}")
-        y, p = (g.slice(t, [*[None] * (t.rank - 1), (class_id, class_id + 1)]) if t.rank > 1 else t for t in (y, p))
+        last = (class_id, class_id + 1)
+        y, p, weight = (
+            g.slice(t, [*[None] * (t.rank - 1), last]) if t.rank == p.rank > 1 and t.shape[-1] == columns else t
+            for t in (y, p, weight)
+        )
     w = g.broadcast_to(beside(weight, p), p.shape)
     positive = w * g.cast(y > 0.5, "float")
     return p, positive, w - positive
@@ -50,6 +55,7 @@ class _Counts(Metric, has_name=False):
     """The base: `kept` names what is counted, at each threshold."""
 
     targets: ClassVar[Targets] = "binary"
+    additive = True
     ranges: ClassVar[Mapping[str, str]] = {
         **{"thresholds": "[0, 1]", "top_k": "{1, 2, ...}", "class_id": "{0, 1, ...}", "num_thresholds": "{1, 2, ...}"},
         **dict.fromkeys(("specificity", "sensitivity", "recall", "precision"), "[0, 1]"),

@@ -44,6 +44,7 @@ class AUC(Metric):
     label_weights: Any = field(default=None, kw_only=True)
     from_logits: bool = field(default=False, kw_only=True)
     targets: ClassVar[Targets] = "binary"
+    additive: ClassVar[bool] = True
     ranges: ClassVar[Mapping[str, str]] = {
         **{"num_thresholds": "{2, 3, ...}", "thresholds": "[0, 1]"},
         **{"num_labels": "{1, 2, ...}", "label_weights": "[0, inf)"},

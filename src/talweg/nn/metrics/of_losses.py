@@ -44,7 +44,15 @@ class RootMeanSquaredError(MeanMetric):
     """The root of the mean squared error over all examples; as in Keras, also over steps that a mask leaves out."""
 
     formula = losses.mean_squared_error
-    takes_masks = False
+
+    def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        y, p = losses.alike(y_true, y_pred, "values")
+        return g.square(p - y)
+
+    def added(
+        self, y_true: Tensor, y_pred: Tensor, s: States, weight: Tensor | None = None, mask: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        return super().added(y_true, y_pred, s, weight)
 
     def outcome(self, s: States) -> Tensor:
         return g.sqrt(safe_ratio(s["total"], s["count"]))

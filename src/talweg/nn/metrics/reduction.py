@@ -10,11 +10,16 @@ from talweg.errors import UsageError
 from talweg.graph import Tensor
 from talweg.nn import losses
 from talweg.nn.losses import LossFunction, Targets
-from talweg.nn.metrics.base import FORMULAS, MeanMetric, Metric, Shapes, States, per_example
+from talweg.nn.metrics.base import FORMULAS, MeanMetric, Metric, Shapes, States, added_up, per_example
 
 
 class _OfValues(Metric, has_name=False):
     """The base of what looks at values alone; in a model these are the predictions."""
+
+    additive = True
+
+    def accumulate(self, y_true: Tensor, y_pred: Tensor, weight: Tensor, s: States) -> dict[str, Tensor]:
+        return self.added(y_true, y_pred, s, weight)
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         """Adds values: a number, or an array with a row for each example."""
@@ -31,8 +36,10 @@ class Mean(_OfValues):
     4.0
     """
 
-    def accumulate(self, y_true: Tensor, y_pred: Tensor, weight: Tensor, s: States) -> dict[str, Tensor]:
-        return {"total": s["total"] + g.sum(weight * per_example(y_pred)), "count": s["count"] + g.sum(weight)}
+    def added(
+        self, y_true: Tensor, y_pred: Tensor, s: States, weight: Tensor | None = None, mask: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        return added_up(y_pred, weight, s)
 
 
 @dataclass(eq=False, repr=False)
@@ -42,9 +49,10 @@ class Sum(_OfValues):
     def accumulators(self, y_pred: Tensor) -> Shapes:
         return {"total": ()}
 
-    def accumulate(self, y_true: Tensor, y_pred: Tensor, weight: Tensor, s: States) -> dict[str, Tensor]:
-        of_each = g.sum(y_pred, range(1, y_pred.rank)) if y_pred.rank > 1 else y_pred
-        return {"total": s["total"] + g.sum(weight * of_each)}
+    def added(
+        self, y_true: Tensor, y_pred: Tensor, s: States, weight: Tensor | None = None, mask: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        return {"total": s["total"] + g.sum(per_example(y_pred, weight, g.sum)[0])}
 
     def outcome(self, s: States) -> Tensor:
         return s["total"]
@@ -64,8 +72,10 @@ class MeanMetricWrapper(MeanMetric):
     fn: Any
     options: dict[str, Any] = field(default_factory=dict)
 
-    def __init__(self, fn: Any, name: str | None = None, options: Any = None, **more: Any) -> None:
-        self.fn, self.name, self.options = fn, name, {**(options or {}), **more}
+    def __init__(
+        self, fn: Any, name: str | None = None, dtype: str | None = None, options: Any = None, **more: Any
+    ) -> None:
+        self.fn, self.name, self.dtype, self.options = fn, name, dtype, {**(options or {}), **more}
         self.formula = as_formula(fn)
         self.targets: Targets = self.formula.targets  # type: ignore[misc]
         self.__post_init__()

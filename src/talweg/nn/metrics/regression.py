@@ -14,7 +14,8 @@ from talweg import graph as g
 from talweg.errors import UsageError
 from talweg.graph import Tensor
 from talweg.nn.losses import EPSILON, alike
-from talweg.nn.metrics.base import METRICS, Metric, Shapes, States, beside, formula, per_example, safe_ratio
+from talweg.nn.losses.weights import beside
+from talweg.nn.metrics.base import METRICS, Metric, Shapes, States, added_up, formula, safe_ratio
 
 MOMENTS = ("mean_true", "mean_pred", "var_true", "var_pred", "covariance")  # the last three times the weight
 
@@ -31,7 +32,8 @@ def _outputs(y_pred: Tensor) -> Any:
 
 def _merged(y: Tensor, p: Tensor, weight: Tensor, s: States) -> dict[str, Tensor]:
     """The moments of each output with those of a batch; y and p: (batch, outputs, ...)."""
-    w, new = beside(weight, p), g.sum(weight)
+    w = g.broadcast_to(beside(weight, p), p.shape)
+    new = g.sum(w, axis=0)
     total = s["weight"] + new
     share = safe_ratio(new, total)
     means = [safe_ratio(g.sum(w * t, axis=0), new) for t in (y, p)]
@@ -78,7 +80,7 @@ class R2Score(Metric):
 
     def accumulators(self, y_pred: Tensor) -> Shapes:
         of_each = _outputs(y_pred)
-        return {"rows": (), "weight": (), "residual": of_each, **dict.fromkeys(MOMENTS, of_each)}
+        return {"rows": (), "weight": of_each, "residual": of_each, **dict.fromkeys(MOMENTS, of_each)}
 
     def accumulate(self, y_true: Tensor, y_pred: Tensor, weight: Tensor, s: States) -> dict[str, Tensor]:
         y, p = _columns(y_true, y_pred)
@@ -147,13 +149,19 @@ class _Correlation(Metric, has_name=False):
     def accumulators(self, y_pred: Tensor) -> Shapes:
         if self.axis % max(y_pred.rank, 1):
             return super().accumulators(y_pred)
-        return {"weight": (), **dict.fromkeys(MOMENTS, _outputs(y_pred))}
+        return dict.fromkeys(("weight", *MOMENTS), _outputs(y_pred))
 
     def accumulate(self, y_true: Tensor, y_pred: Tensor, weight: Tensor, s: States) -> dict[str, Tensor]:
         if "weight" in s:
             return _merged(*_columns(y_true, y_pred), weight, s)
-        values = per_example(self.of_rows(y_true, y_pred, axis=self.axis))
-        return {"total": s["total"] + g.sum(weight * values), "count": s["count"] + g.sum(weight)}
+        return added_up(self.of_rows(y_true, y_pred, axis=self.axis), weight, s)
+
+    def added(
+        self, y_true: Tensor, y_pred: Tensor, s: States, weight: Tensor | None = None, mask: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        if "weight" in s:
+            return super().added(y_true, y_pred, s, weight)
+        return added_up(self.of_rows(y_true, y_pred, axis=self.axis), weight, s)
 
     def outcome(self, s: States) -> Tensor:
         if "weight" not in s:
