@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
 import textwrap
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,8 @@ pytestmark = [
     pytest.mark.skipif(build.compiler() is None, reason="no C compiler on the path: install gcc or clang"),
     pytest.mark.skipif(sys.platform == "win32", reason="SIGINT cannot be sent to one process on Windows"),
 ]
-ANSWERED = 10.0  # seconds, on however busy a machine; some 0.03 on an idle one
 PROGRAM = textwrap.dedent(
     """
-    import time
     import numpy as np
     import talweg
     from talweg.keras.callbacks import Callback
@@ -42,48 +41,68 @@ PROGRAM = textwrap.dedent(
     model = talweg.Sequential([*hidden, talweg.layers.Dense(10, "softmax")], seed=0)
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], engine="native")
     history = model.fit(x, y, steps_per_epoch={steps}, validation_data=(x, y), callbacks=[Say()], verbose=0)
-    print("over", history.epoch, history.params["interrupted"], time.time(), flush=True)
+    print("over", history.epoch, history.params["interrupted"], flush=True)
     """
 )
 
 
-def slow_compiler(path: Path) -> str:
-    """A compiler that takes a minute for a program, and writes down which process waits."""
-    found = compilers.find()
-    assert found is not None
-    waits = f"case \"$*\" in *program.c*) sh -c 'echo $$ > {path}.pid; exec sleep 60';; esac"
-    path.write_text(f'#!/bin/sh\n{waits}\nexec {" ".join(found.command)} "$@"\n')
-    path.chmod(0o755)
-    return str(path)
+class SlowCompiler:
+    """A compiler that never ends by itself: what it starts opens a named pipe, and waits for a word that never comes.
 
+    Nothing here is decided by time: the pipe tells when it is at work, and when the last of its processes is gone.
+    """
 
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that is dead and not yet buried does not."""
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return bool(state.strip()) and not state.strip().startswith("Z")
+    def __init__(self, folder: Path) -> None:
+        found = compilers.find()
+        assert found is not None
+        self.pipe, self.command = folder / "pipe", str(folder / "slowcc")
+        os.mkfifo(self.pipe)
+        waits = f"case \"$*\" in *program.c*) sh -c 'read word < {self.pipe}'; exit 1;; esac"
+        Path(self.command).write_text(f'#!/bin/sh\n{waits}\nexec {" ".join(found.command)} "$@"\n')
+        Path(self.command).chmod(0o755)
+        self._end: int | None = None
 
+    def wait_for_work(self) -> None:
+        """Until it waits: opening a pipe takes both ends."""
+        self._end = os.open(self.pipe, os.O_WRONLY)
 
-def written(path: Path) -> str:
-    """What a file holds, once it is there."""
-    for _ in range(6000):
-        if path.exists() and (text := path.read_text()):
-            return text
-        time.sleep(0.01)
-    raise AssertionError(f"{path} was not written")
+    def is_at_work(self) -> bool:
+        return not self._is_closed(0)
+
+    def wait_for_end(self) -> None:
+        """Until nobody is left who could read."""
+        assert self._is_closed(120_000), "the compiler is still there"
+
+    def _is_closed(self, milliseconds: int) -> bool:
+        assert self._end is not None
+        poll = select.poll()
+        poll.register(self._end, 0)  # errors are told in any case
+        return bool(poll.poll(milliseconds))
+
+    def close(self) -> None:
+        if self._end is not None:
+            os.close(self._end)
 
 
 @pytest.fixture
-def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, and a compiler that takes a minute; answers the file that will name its process."""
-    compiler = slow_compiler(tmp_path / "slowcc")
+def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowCompiler]:
+    """An empty cache, and a compiler that never ends."""
+    compiler = SlowCompiler(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("TALWEG_CC", compiler)
+    monkeypatch.setenv("TALWEG_CC", compiler.command)
     compilers._search.cache_clear()
-    return Path(f"{compiler}.pid")
+    yield compiler
+    compiler.close()
+    compilers._search.cache_clear()
 
 
-def interrupted(word: str, steps: int = 1) -> tuple[str, float]:
-    """What the program says after Ctrl-C at the third `word`, and how many seconds later it has come back."""
+def left_over(tmp_path: Path) -> list[str]:
+    """What lies in the cache, besides what is known of the compiler."""
+    return [p.name for p in (tmp_path / "home" / "talweg" / "native").iterdir() if p.suffix != ".json"]
+
+
+def interrupted(word: str, steps: int = 1, slow: SlowCompiler | None = None) -> str:
+    """What the program says after Ctrl-C at the third `word`; that it says anything shows that it came back."""
     command = [sys.executable, "-c", PROGRAM.format(steps=steps)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -92,55 +111,80 @@ def interrupted(word: str, steps: int = 1) -> tuple[str, float]:
             seen += line.strip() == word
             if seen == (3 if word == "training" else 1):
                 break
-        time.sleep(0.3)  # into the work
-        began = time.time()
+        if slow is not None:
+            slow.wait_for_work()
         process.send_signal(signal.SIGINT)
         last = process.stdout.read().splitlines()[-1].split()
     assert process.returncode == 0 and last[0] == "over", last
-    return " ".join(last[1:-1]), float(last[-1]) - began
+    return " ".join(last[1:])
 
 
 def test_in_a_long_epoch() -> None:
-    said, seconds = interrupted("training", steps=10**7)
-    assert said == "[] True" and seconds < ANSWERED
+    assert interrupted("training", steps=10**7) == "[] True"  # without Ctrl-C it would take days
 
 
 def test_in_a_long_validation() -> None:
-    said, seconds = interrupted("validating")  # of an epoch of one step, which is not in the history therefore
-    assert said == "[] True" and seconds < ANSWERED
+    assert interrupted("validating") == "[] True"  # of an epoch of one step, which is not in the history therefore
 
 
-def test_while_the_compiler_works(slow: Path, tmp_path: Path) -> None:
-    said, seconds = interrupted("compiling")
-    assert said == "[] True" and seconds < ANSWERED
-    assert not is_alive(int(written(slow)))
-    folder = tmp_path / "home" / "talweg" / "native"
-    assert [p.suffix for p in folder.iterdir()] == [".json"]  # what is known of the compiler, and nothing half made
+def test_while_the_compiler_works(slow: SlowCompiler, tmp_path: Path) -> None:
+    assert interrupted("compiling", slow=slow) == "[] True"
+    slow.wait_for_end()
+    assert left_over(tmp_path) == []
 
 
-def test_a_process_that_ends_takes_the_compiler_along(slow: Path, tmp_path: Path) -> None:
-    code = f"""
-import time, pathlib
+MAKING = """
 from talweg.engines.native import build
-making = build.Making("int talweg_answer(void) {{ return 42; }}")
-while not pathlib.Path({str(slow)!r}).exists(): time.sleep(0.01)
+making = build.Making("int talweg_answer(void) { return 42; }")
+print("making", flush=True)
+input()
 assert not making.is_over
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=50)
-    assert not is_alive(int(written(slow)))
-    assert not list((tmp_path / "home" / "talweg" / "native").glob("tmp-*"))
 
 
-def test_a_child_of_a_fork_leaves_its_parent_s_compiler_alone(slow: Path) -> None:
+def test_a_process_that_ends_takes_the_compiler_along(slow: SlowCompiler, tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", MAKING], stdin=subprocess.PIPE, text=True) as process:
+        slow.wait_for_work()
+        process.communicate("end\n")
+    assert process.returncode == 0
+    slow.wait_for_end()
+    assert left_over(tmp_path) == []
+
+
+def test_a_process_that_is_killed_takes_the_compiler_along(slow: SlowCompiler, tmp_path: Path) -> None:
+    """What it was making is removed by whoever uses the cache next."""
+    with subprocess.Popen([sys.executable, "-c", MAKING], stdin=subprocess.PIPE) as process:
+        slow.wait_for_work()
+        process.kill()
+    slow.wait_for_end()
+    (half,) = left_over(tmp_path)
+    assert half.startswith("tmp-")
+    cache._cleared_away.cache_clear()
+    cache.cache_folder()
+    assert left_over(tmp_path) == []
+
+
+def test_a_child_of_a_fork_leaves_its_parent_s_compiler_alone(slow: SlowCompiler) -> None:
     making = build.Making("int talweg_answer(void) { return 42; }")
+    slow.wait_for_work()
     child = os.fork()
     if child == 0:
         making._end()
         os._exit(0)
     os.waitpid(child, 0)
-    assert not making.is_over and is_alive(int(written(slow)))
+    assert not making.is_over and slow.is_at_work()
     making._end()
-    assert not is_alive(int(written(slow)))
+    slow.wait_for_end()
+
+
+def test_a_child_of_a_fork_does_not_keep_its_parent_s_compiler_alive(slow: SlowCompiler) -> None:
+    code = MAKING.replace("print(", "import os, signal; os.fork() or signal.pause(); print(")
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, start_new_session=True) as process:
+        slow.wait_for_work()
+        process.kill()
+        process.wait()
+        slow.wait_for_end()  # though the child lives
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 class Told(Callback):

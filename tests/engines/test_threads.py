@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import math
 import multiprocessing
 import os
@@ -129,6 +130,46 @@ def test_a_fork_in_the_middle_of_a_fit(alone: list[bytes]) -> None:
         busy.join()
 
 
+THREADS = Path("/proc/self/task")
+
+
+@needs_compiler
+@pytest.mark.skipif(not THREADS.exists(), reason="this system does not list a process's threads")
+def test_threads_and_memory_of_models_that_are_gone_are_freed() -> None:
+    """Twenty shapes once left up to twenty-four threads, and every object stayed loaded."""
+
+    def objects() -> int:
+        gc.collect()
+        return Path("/proc/self/maps").read_text().count("object.so")
+
+    fitted(1)
+    mapped, before = objects(), len(list(THREADS.iterdir()))
+    for width in range(20, 40):
+        fitted(4, width=width, epochs=1)
+    assert objects() == mapped and len(list(THREADS.iterdir())) == before
+    model = fitted(4, epochs=1)
+    for rows in range(65, 85):  # each batch is larger than the one before, and is compiled for
+        model.predict(X[:rows], batch_size=rows, verbose=0)
+    own = len(list(THREADS.iterdir())) - before
+    assert 0 < own <= 2 * 3  # one pool for training, one for prediction
+    del model
+    assert objects() == mapped and len(list(THREADS.iterdir())) == before
+
+
+@needs_compiler
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_of_a_fork_frees_what_it_inherited(alone: list[bytes]) -> None:
+    model = fitted(3)
+    child = os.fork()
+    if child == 0:
+        del model
+        gc.collect()
+        os._exit(0 if bits(fitted(3)) == alone else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert bits(model) == alone
+    model.fit(X, Y, batch_size=64, verbose=0)
+
+
 # ── the C of the pool, without a network ──────────────────────────────────────────────────────────────────
 
 COUNTING = """
@@ -154,12 +195,14 @@ def test_barriers_and_calls_lose_no_one(waiting: str, spins: int, tmp_path: Path
     found = compilers.find()
     assert found is not None
     text, made = tmp_path / "pool.c", tmp_path / f"pool{len(waiting)}{spins}.so"
+    several = [1, 2, 3, 64, 2, 5, 1, 7, *np.random.default_rng(0).integers(1, 8, 150), 64]
     text.write_text(runtime.INCLUDES + runtime.THREADS + COUNTING)
     assert compilers.compile_file(found.command, (*found.flags, *shlex.split(waiting)), text, made) is None
-    run, steps, expected = ctypes.CDLL(str(made)).talweg_run, 60, np.zeros((65, 8), np.int64)
-    cells = np.zeros((65, 8), np.int64)
-    rng = np.random.default_rng(0)
-    for threads in [1, 2, 3, 2, 5, 1, 7, *rng.integers(1, 8, 150)]:
+    library, steps, expected = ctypes.CDLL(str(made)), 60, np.zeros((65, 8), np.int64)
+    run, cells, rng = library.talweg_run, np.zeros((65, 8), np.int64), np.random.default_rng(0)
+    for call, threads in enumerate(several):
+        if call % 40 == 39:
+            assert library.talweg_rest() == 1  # they come back when they are wanted
         rows = int(rng.integers(1, steps))
         run(
             cells.ctypes.data_as(ctypes.c_void_p),

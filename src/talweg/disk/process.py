@@ -40,6 +40,8 @@ class Process:
     def is_gone(self) -> bool:
         """Whether it surely runs no more; False where that cannot be told from here."""
         here = this_process()
+        if self == here:
+            return False
         if self.space != here.space or sys.platform == "win32":  # (there, os.kill would end it)
             return False
         if self.boot != here.boot:
@@ -53,6 +55,12 @@ class Process:
         except OSError:
             pass
         return False
+
+
+def is_alive(name: str) -> bool:
+    """Whether a file's name says that a process made it which surely still runs."""
+    maker, here = marked(name), this_process()
+    return maker is not None and (maker.boot, maker.space) == (here.boot, here.space) and not maker.is_gone
 
 
 def this_process() -> Process:

@@ -8,8 +8,9 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +21,31 @@ from talweg.errors import TalwegError
 
 __all__ = ["CompileError", "Making", "cache_folder", "compiler", "complaint", "load", "machine"]
 
-_loaded: dict[str, ctypes.CDLL] = {}
+
+class Loaded(ctypes.CDLL):
+    """An object in this process. When nobody refers to it, or to a function of it, its threads end and it is unloaded.
+
+    Functions are asked for as ``loaded["name"]``: ``loaded.name`` would be kept, and keep the object.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        try:
+            rest = ctypes.c_void_p.from_buffer_copy(self["talweg_rest"]).value  # (cast would make a cycle)
+        except AttributeError:  # it has no threads
+            rest = None
+        weakref.finalize(self, _unload, self._handle, rest).atexit = False  # then a thread may be at work in it
+
+
+def _unload(handle: int, rest: int | None) -> None:
+    at_rest = rest is None or ctypes.CFUNCTYPE(ctypes.c_int)(rest)()
+    if at_rest and sys.platform != "win32":
+        import _ctypes
+
+        _ctypes.dlclose(handle)
+
+
+_loaded: MutableMapping[str, Loaded] = weakref.WeakValueDictionary()
 
 
 class CompileError(TalwegError, RuntimeError):
@@ -72,7 +97,7 @@ class Making:
         """Whether `wait` will not have to wait."""
         return self._object is not None or self._compilation.is_over
 
-    def wait(self) -> ctypes.CDLL:
+    def wait(self) -> Loaded:
         """The object. Raises `CompileError`; Ctrl-C stops the compiler."""
         if self._object is None:
             try:
@@ -82,10 +107,10 @@ class Making:
                 self._end()
         return _loaded.setdefault(self._key, self._object)
 
-    def _finished(self) -> ctypes.CDLL:
+    def _finished(self) -> Loaded:
         said, found = self._compilation.wait(), self._found
         if said is None:
-            return ctypes.CDLL(str(cache.add(self._key, self._made)))
+            return Loaded(cache.add(self._key, self._made))
         kept = cache.keep_failed(self._key, self._source)
         said = said.replace(str(self._text), str(kept))
         line = shlex.join([*found.command, *found.flags, "-o", "program.so", str(kept), "-lm"])
@@ -107,14 +132,14 @@ def _trouble(found: compilers.Compiler) -> Iterator[None]:
         raise CompileError(f"{shlex.join(found.command)} could not be run, or its object loaded: {error}") from error
 
 
-def load(source: str) -> ctypes.CDLL:
+def load(source: str) -> Loaded:
     """The object of `source`, compiled unless it was before. Raises `CompileError`."""
     return Making(source).wait()
 
 
-def _from_cache(key: str) -> ctypes.CDLL | None:
+def _from_cache(key: str) -> Loaded | None:
     path = cache.find(key)
     try:
-        return None if path is None else ctypes.CDLL(str(path))
+        return None if path is None else Loaded(path)
     except OSError:  # removed meanwhile, or not for this system: it is made anew
         return None

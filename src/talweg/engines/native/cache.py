@@ -4,7 +4,7 @@
         4f2a.../object.so        one folder for each object, which appears complete or not at all (a rename)
         4f2a.../check            its size and SHA-256: a truncated or damaged object is made again, never loaded
         failed/4f2a....c         sources that the compiler refused, for inspection
-        tmp-.../                 what is being made just now
+        tmp-.../                 what a process, which is named there, makes just now
 
 Of two processes that make the same object at once, one is the first to rename, and the other takes what it finds.
 """
@@ -27,12 +27,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from talweg.disk.process import is_alive, this_process
+from talweg.disk.writing import make_folder, remove, sweep, written_whole
+
 MOST_BYTES = 256 * 2**20
 MOST_OBJECTS = 500
 MOST_FAILED = 20
 OBJECT, CHECK = "object.so", "check"
 TEMPORARY, FAILED = "tmp-", "failed"
-LEFT_BEHIND = 3600.0  # seconds after which what a killed process was making is removed
+LEFT_BEHIND = 86400.0  # seconds after which that is removed of which nobody can tell whether its maker lives
 
 
 @dataclass(frozen=True)
@@ -64,13 +67,15 @@ def cache_folder() -> Path:
     What lies in it is run as part of this process, so it must belong to the user, and no one else may write there.
     """
     try:
-        return _safe_folder(user_cache() / "native")
+        folder = _safe_folder(user_cache() / "native")
+        _cleared_away(folder, os.getpid())
+        return folder
     except (OSError, RuntimeError) as error:
         return _temporary_folder(str(error))
 
 
 def _safe_folder(folder: Path) -> Path:
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     _close_to_others(folder.parent)
@@ -160,7 +165,13 @@ def add(key: str, made: Path) -> Path:
 
 def new_workplace() -> Path:
     """A folder beside the objects, to make one in; who asks for it removes it."""
-    return Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=cache_folder()))
+    folder = cache_folder() / _temporary_name()
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def _temporary_name() -> str:
+    return f"{TEMPORARY}{this_process().mark}{os.urandom(4).hex()}"
 
 
 @contextmanager
@@ -178,7 +189,8 @@ def keep_failed(key: str, source: str) -> Path:
     folder = cache_folder() / FAILED
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"{key}.c"
-    path.write_text(source)
+    with written_whole(path) as file:
+        file.write(source.encode())
     for old in sorted(folder.glob("*.c"), key=_modified)[:-MOST_FAILED]:
         old.unlink(missing_ok=True)
     return path
@@ -212,9 +224,22 @@ def trim() -> None:
         oldest = kept.pop(0)
         size -= oldest.size
         _remove(oldest.folder)
-    for folder in cache_folder().glob(f"{TEMPORARY}*"):
-        if time.time() - _modified(folder) > LEFT_BEHIND:
-            shutil.rmtree(folder, ignore_errors=True)
+    _clear_away(cache_folder())
+
+
+def _clear_away(folder: Path) -> None:
+    """What killed processes left behind: told by the names, and where they do not tell, by the time."""
+    sweep(folder)
+    sweep(folder, TEMPORARY, "")
+    for left in folder.glob(f"{TEMPORARY}*"):
+        if not is_alive(left.name) and time.time() - _modified(left) > LEFT_BEHIND:
+            remove(left)
+
+
+@functools.lru_cache(maxsize=8)
+def _cleared_away(folder: Path, pid: int) -> None:
+    """The same, once in a process."""
+    _clear_away(folder)
 
 
 def clear() -> tuple[int, int]:
@@ -227,7 +252,7 @@ def clear() -> tuple[int, int]:
 
 def _remove(folder: Path) -> None:
     """Renames first, so that no other process finds half of it."""
-    away = folder.with_name(f"{TEMPORARY}{os.urandom(6).hex()}")
+    away = folder.with_name(_temporary_name())
     try:
         os.rename(folder, away)
     except OSError:

@@ -20,11 +20,13 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from talweg.disk.writing import written_whole
 from talweg.engines.native import cache, runtime
 
 NEEDED = ("-O2", "-std=gnu11", "-shared", "-fPIC", "-pthread", "-ffp-contract=fast")
@@ -67,6 +69,20 @@ int talweg_lanes(float *to)
 }
 """
 )
+GUARDED = """
+exec 3<&0
+"$@" 3<&- </dev/null &
+compiler=$!
+(read -r _ <&3; kill -KILL 0) &
+guard=$!
+wait $compiler
+status=$?
+kill -KILL $guard
+exit $status
+"""
+"""Runs a command that does not outlive the process that started it, however that ends: the guard waits at the other end
+of a pipe, hears when it is closed, and ends the whole group. (A signal at the parent's death, Linux's PR_SET_PDEATHSIG,
+would reach neither what the compiler starts, nor would it wait for the process: it comes when the *thread* ends.)"""
 SECONDS = 600.0  # that a compiler may take
 LOOK = 0.003  # seconds between two looks whether it is done
 
@@ -162,15 +178,18 @@ class Compilation:
 
     def __init__(self, command: tuple[str, ...], flags: tuple[str, ...], text: Path, made: Path) -> None:
         self._made, self._said = made, text.with_suffix(".said")
+        arguments = [*command, *flags, "-o", str(made), str(text), "-lm"]
+        guard = [] if sys.platform == "win32" else ["/bin/sh", "-c", GUARDED, "talweg"]
         with open(self._said, "wb") as said:
             self._process = subprocess.Popen(
-                [*command, *flags, "-o", str(made), str(text), "-lm"],
-                stdin=subprocess.DEVNULL,
+                [*guard, *arguments],
+                stdin=subprocess.PIPE,
                 stdout=said,
                 stderr=subprocess.STDOUT,
                 env=_environment(text.parent),
                 start_new_session=True,  # a terminal's Ctrl-C is for us; `end` reaches what the compiler has started
             )
+        _at_work.add(self)
         self._deadline = time.monotonic() + SECONDS
 
     @property
@@ -187,6 +206,7 @@ class Compilation:
         except BaseException:
             self.end()
             raise
+        self.let_go()
         if self._process.returncode == 0 and self._made.exists():
             return None
         return self._said.read_text(errors="replace").strip() or f"exit status {self._process.returncode}"
@@ -194,6 +214,7 @@ class Compilation:
     def end(self) -> None:
         """Stops it, and what it has started."""
         if self.is_over:
+            self.let_go()
             return
         if hasattr(os, "killpg"):
             with contextlib.suppress(ProcessLookupError):
@@ -201,6 +222,26 @@ class Compilation:
         else:
             self._process.kill()
         self._process.wait()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Closes this process's end of the pipe: nobody need be told when it ends."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+
+
+_at_work: weakref.WeakSet[Compilation] = weakref.WeakSet()
+
+
+def _left_to_the_parent() -> None:
+    """The child of a fork closes its copies: else a compiler would live as long as the last child."""
+    for compilation in list(_at_work):
+        compilation.let_go()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_left_to_the_parent)
 
 
 def compile_file(command: tuple[str, ...], flags: tuple[str, ...], text: Path, made: Path) -> str | None:
@@ -255,7 +296,6 @@ def _known(command: tuple[str, ...]) -> Compiler | None:
 
 def _write_down(found: Compiler) -> None:
     path = _note(found.command)
-    part = path.with_name(f"{cache.TEMPORARY}{os.urandom(6).hex()}.json")
-    part.write_text(json.dumps(asdict(found)))
-    part.chmod(0o600)  # whatever the umask is
-    os.replace(part, path)
+    with written_whole(path) as file:
+        file.write(json.dumps(asdict(found)).encode())
+    path.chmod(0o600)  # whatever the umask is

@@ -1,7 +1,8 @@
 """The C that every unit has: threads, and the entry that a session calls.
 
-Threads belong to the object, and so to one program. A call that finds them busy with another call, and one for a single
-thread, does without: the result has the same bits for any number of threads, so nobody need wait.
+Threads belong to the object, and so to one program; they end, and are waited for, before it is unloaded. A call that
+finds them busy with another call, and one for a single thread, does without: the result has the same bits for any
+number of threads, so nobody need wait.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ INCLUDES = r"""
 #include <stdatomic.h>
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 #if defined(__linux__) && !defined(TALWEG_WITHOUT_FUTEX)
 #define USES_FUTEX 1
-#include <unistd.h>
 #include <sys/syscall.h>
 #include <linux/futex.h>
 #endif
@@ -142,9 +143,17 @@ static long part(long length, long unit, int thread, int threads)
     return start < length ? start : length;
 }
 
-/* `call` numbers the calls in its high bits; the low 8 say how many threads the call has. Only they look at `work`,
-   which lies on the caller's stack, and only until they have counted themselves in `done`. */
-static struct { word call, done; const job *work; int count; unsigned first_seen[MOST_THREADS]; } pool;
+/* `call` numbers the calls in its high bits; the low 8 say how many threads the call has, or that all shall end. Only
+   they look at `work`, which lies on the caller's stack, and only until they have counted themselves in `done`. */
+#define ENDING 255
+static struct {
+    word call, done;
+    const job *work;
+    int count;
+    pid_t owner;
+    unsigned first_seen[MOST_THREADS];
+    pthread_t threads[MOST_THREADS];
+} pool;
 static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void *worker(void *number)
@@ -155,16 +164,24 @@ static void *worker(void *number)
     for (;;) {
         seen = wait_for_change(&pool.call, seen, atomic_load_explicit(&meeting.spins, memory_order_relaxed));
         const unsigned threads = seen & 255;
+        if (threads == ENDING) return 0;
         if (me >= threads) continue;
         steps(pool.work, (int)me);
         if (atomic_fetch_add(&pool.done.value, 1) == threads - 2) wake_all(&pool.done);
     }
-    return 0;
 }
 
-/* A child of a fork has none of its parent's threads, and perhaps a lock that one of them held. */
-static void forget_threads(void)
+static void call_threads(unsigned threads)
 {
+    atomic_store(&pool.call.value, ((atomic_load(&pool.call.value) >> 8) + 1) << 8 | threads);
+    wake_all(&pool.call);
+}
+
+/* A child of a fork has none of its parent's threads, and perhaps a lock that one of them held. It is told by its id,
+   and not by pthread_atfork, which some systems would call after the object was unloaded. */
+static void forget_a_parent_s_threads(void)
+{
+    if (pool.owner == getpid()) return;
     static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
     memcpy(&pool_lock, &fresh, sizeof fresh);
     memset(&pool, 0, sizeof pool);
@@ -174,9 +191,8 @@ static void forget_threads(void)
     memcpy(&sleep_lock, &fresh, sizeof fresh);
     memcpy(&changed, &silent, sizeof silent);
 #endif
+    pool.owner = getpid();
 }
-
-__attribute__((constructor)) static void prepare(void) { pthread_atfork(0, 0, forget_threads); }
 
 /* Starts workers until there are `threads`, this one counted; answers how many there are. Signals that come from
    outside are not for them. */
@@ -187,11 +203,9 @@ static int with_workers(int threads)
     sigdelset(&all, SIGSEGV), sigdelset(&all, SIGBUS), sigdelset(&all, SIGFPE), sigdelset(&all, SIGILL);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (pool.count < threads - 1) {
-        pthread_t thread;
         const int number = pool.count + 1;
         pool.first_seen[number] = atomic_load(&pool.call.value);
-        if (pthread_create(&thread, 0, worker, (void *)(intptr_t)number)) break;
-        pthread_detach(thread);
+        if (pthread_create(&pool.threads[number], 0, worker, (void *)(intptr_t)number)) break;
         pool.count = number;
     }
     pthread_sigmask(SIG_SETMASK, &before, 0);
@@ -203,14 +217,14 @@ int talweg_run(char *memory, const void *const *data, const int64_t *order, int6
 {
     job j = { memory, data, order, rows, batch, settings, strides, outputs, 1 };
     const unsigned long mode = flush_denormals();
+    if (threads > 1) forget_a_parent_s_threads();
     if (threads > 1 && pthread_mutex_trylock(&pool_lock) == 0) {
         j.threads = with_workers(threads < MOST_THREADS ? threads : MOST_THREADS);
         if (j.threads > 1) {
             atomic_store(&meeting.spins, spins);
             atomic_store(&pool.done.value, 0);
             pool.work = &j;
-            atomic_store(&pool.call.value, ((atomic_load(&pool.call.value) >> 8) + 1) << 8 | (unsigned)j.threads);
-            wake_all(&pool.call);
+            call_threads((unsigned)j.threads);
         }
         steps(&j, 0);
         for (unsigned done; j.threads > 1 && (done = atomic_load(&pool.done.value)) < (unsigned)j.threads - 1;)
@@ -221,5 +235,16 @@ int talweg_run(char *memory, const void *const *data, const int64_t *order, int6
     }
     restore_mode(mode);
     return 0;
+}
+
+/* Ends the workers and waits for them; answers 0, and leaves them, where a call is at work. */
+int talweg_rest(void)
+{
+    forget_a_parent_s_threads();
+    if (pthread_mutex_trylock(&pool_lock)) return 0;
+    call_threads(ENDING);
+    for (; pool.count > 0; pool.count--) pthread_join(pool.threads[pool.count], 0);
+    pthread_mutex_unlock(&pool_lock);
+    return 1;
 }
 """
