@@ -43,7 +43,8 @@ def script(path: Path, text: str) -> str:
 
 def answer() -> int:
     build._loaded.clear()
-    return build.load(SOURCE).talweg_answer()
+    loaded = build.load(SOURCE)
+    return loaded.function("talweg_answer")()
 
 
 # ── the cache ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -162,7 +163,7 @@ def test_processes_that_make_the_same_object_at_once(folder: Path) -> None:
     """Four processes, none of which has it, and then one object."""
     answer()  # the compiler is known, so that the four begin with the object itself
     cache._remove(cache.entries()[0].folder)
-    code = f"from talweg.engines.native import build; print(build.load({SOURCE!r}).talweg_answer())"
+    code = f"from talweg.engines.native import build; o = build.load({SOURCE!r}); print(o.function('talweg_answer')())"
     running = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(4)
@@ -336,7 +337,8 @@ def test_an_environment_variable_says_what_auto_is(monkeypatch: pytest.MonkeyPat
 @needs_compiler
 def test_an_object_on_its_way_is_waited_for_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = build.Making(SOURCE), build.Making(f"{SOURCE}/* another */")
-    assert second.wait().talweg_answer() == first.wait().talweg_answer() == 42
+    both = second.wait(), first.wait()
+    assert [loaded.function("talweg_answer")() for loaded in both] == [42, 42]
     assert len(cache.entries()) == 2 and not list(folder.glob("tmp-*"))
     assert first.is_over and build.Making(SOURCE).is_over  # it is there
 

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import weakref
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,19 +22,22 @@ from talweg.errors import TalwegError
 __all__ = ["CompileError", "Making", "cache_folder", "compiler", "complaint", "load", "machine"]
 
 
-class Loaded(ctypes.CDLL):
-    """An object in this process. When nobody refers to it, or to a function of it, its threads end and it is unloaded.
-
-    Functions are asked for as ``loaded["name"]``: ``loaded.name`` would be kept, and keep the object.
-    """
+class Loaded:
+    """An object in this process. When nobody refers to it any more, its threads end and it is unloaded."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(str(path))
-        try:
-            rest = ctypes.c_void_p.from_buffer_copy(self["talweg_rest"]).value  # (cast would make a cycle)
-        except AttributeError:  # it has no threads
-            rest = None
-        weakref.finalize(self, _unload, self._handle, rest).atexit = False  # then a thread may be at work in it
+        self._library = ctypes.CDLL(str(path))
+        rest = self._address("talweg_rest") if hasattr(self._library, "talweg_rest") else None
+        weakref.finalize(
+            self, _unload, self._library._handle, rest
+        ).atexit = False  # then a thread may be at work in it
+
+    def function(self, name: str) -> Callable[..., int]:
+        """A function, for as long as the caller keeps this: those of ctypes itself are freed by and by only."""
+        return ctypes.CFUNCTYPE(ctypes.c_int)(self._address(name))
+
+    def _address(self, name: str) -> int:
+        return ctypes.c_void_p.from_buffer_copy(self._library[name]).value or 0
 
 
 def _unload(handle: int, rest: int | None) -> None:

@@ -181,7 +181,8 @@ class NativeSession(Session):
     def _move_into(self, made: Unit, capacity: int, compiled: build.Loaded) -> None:
         """Goes on in another unit, with states and constants in a fresh block."""
         states = self.states()
-        self._unit, self._run, self._capacity = made, compiled["talweg_run"], capacity
+        self._unit, self._run, self._capacity = made, compiled.function("talweg_run"), capacity
+        self._object = compiled  # it is there as long as this refers to it
         memory = self._unit.memory
         size = memory.size + self._threads * memory.own_size  # after what all share, what each has of its own
         room = np.zeros(size + memory.alignment, np.uint8)
