@@ -84,6 +84,7 @@ CHANGED = {
     ("categorical_generalized_cross_entropy", "q"): "½, as of the class",
     ("threshold", "threshold"): "0, so that the name alone is an activation",
     ("threshold", "default_value"): "0, so that the name alone is an activation",
+    ("Adafactor", "epsilon_1"): "None: Keras's 1e-30, and PyTorch's in its form",
     ("F1Score", "average"): "one number, that a progress line can show; Keras answers one a class",
     ("FBetaScore", "average"): "one number, that a progress line can show; Keras answers one a class",
 }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from talweg.graph import Array, Tensor, clip
+from talweg.graph import Array, Tensor, clip, where
 from talweg.optim.base import Slots, UpdateRule
 
 
@@ -16,8 +16,8 @@ class Ftrl(UpdateRule):
     $w \leftarrow (\operatorname{clip}(z, -\lambda_1, \lambda_1) - z) \,/\, ((n'^{-p} + \beta) / \eta + 2 \lambda_2)$,
     so that w is 0 where |z| stays within λ₁.
 
-    p is `learning_rate_power`, s the shrinkage. McMahan et al., "Ad click prediction: a view from the trenches"
-    (2013), as in Keras; PyTorch has none.
+    p is `learning_rate_power`, s the shrinkage. At a rate of 0, and where n' is 0 and nothing regularizes, w stays.
+    McMahan et al., "Ad click prediction: a view from the trenches" (2013), as in Keras; PyTorch has none.
     """
 
     ranges: ClassVar[Mapping[str, str]] = {
@@ -41,8 +41,15 @@ class Ftrl(UpdateRule):
     def update(self, w: Tensor, g: Tensor, s: Slots, step: Tensor, rate: Tensor) -> tuple[Tensor, Slots]:
         n, l1 = s["accumulator"] + g * g, self.l1_regularization_strength
         root, root_before = n**-self.learning_rate_power, s["accumulator"] ** -self.learning_rate_power
-        z = s["linear"] + g - (root - root_before) / rate * w
+        moves = rate > 0.0
+        divisor = where(moves, rate, 1.0)
+        z = s["linear"] + g - (root - root_before) / divisor * w
         if self.l2_shrinkage_regularization_strength:
             z = z + 2 * self.l2_shrinkage_regularization_strength * w
-        curvature = (root + self.beta) / rate + 2 * self.l2_regularization_strength
-        return (clip(z, -l1, l1) - z) / curvature, {"accumulator": n, "linear": z}
+        curvature = (root + self.beta) / divisor + 2 * self.l2_regularization_strength
+        is_curved = curvature > 0.0
+        found = where(is_curved, (clip(z, -l1, l1) - z) / where(is_curved, curvature, 1.0), w)
+        return where(moves, found, w), {
+            "accumulator": where(moves, n, s["accumulator"]),
+            "linear": where(moves, z, s["linear"]),
+        }

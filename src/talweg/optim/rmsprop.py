@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from talweg.graph import Array, Tensor, sqrt
+from talweg.graph import Array, Tensor, maximum, sqrt
 from talweg.optim.base import Slots, UpdateRule
 
 
@@ -32,7 +32,7 @@ class RMSprop(UpdateRule):
         size = new["velocity"]
         if self.centered:
             new["average"] = self.rho * s["average"] + (1 - self.rho) * g
-            size = size - new["average"] * new["average"]
+            size = maximum(size - new["average"] * new["average"], 0.0)  # rounding may take it below
         is_torch = self.form == "torch"
         move = g / (sqrt(size) + self.epsilon) if is_torch else rate * g / sqrt(size + self.epsilon)
         if self.momentum:
