@@ -39,17 +39,17 @@ class Ftrl(UpdateRule):
         return {"accumulator": self.initial_accumulator_value, "linear": 0.0}
 
     def update(self, w: Tensor, g: Tensor, s: Slots, step: Tensor, rate: Tensor) -> tuple[Tensor, Slots]:
+        moves = rate > 0.0
+        new, fresh = self._moved(w, g, s, where(moves, rate, 1.0))
+        return where(moves, new, w), {name: where(moves, value, s[name]) for name, value in fresh.items()}
+
+    def _moved(self, w: Tensor, g: Tensor, s: Slots, rate: Tensor) -> tuple[Tensor, Slots]:
         n, l1 = s["accumulator"] + g * g, self.l1_regularization_strength
         root, root_before = n**-self.learning_rate_power, s["accumulator"] ** -self.learning_rate_power
-        moves = rate > 0.0
-        divisor = where(moves, rate, 1.0)
-        z = s["linear"] + g - (root - root_before) / divisor * w
+        z = s["linear"] + g - (root - root_before) / rate * w
         if self.l2_shrinkage_regularization_strength:
             z = z + 2 * self.l2_shrinkage_regularization_strength * w
-        curvature = (root + self.beta) / divisor + 2 * self.l2_regularization_strength
+        curvature = (root + self.beta) / rate + 2 * self.l2_regularization_strength
         is_curved = curvature > 0.0
-        found = where(is_curved, (clip(z, -l1, l1) - z) / where(is_curved, curvature, 1.0), w)
-        return where(moves, found, w), {
-            "accumulator": where(moves, n, s["accumulator"]),
-            "linear": where(moves, z, s["linear"]),
-        }
+        new = where(is_curved, (clip(z, -l1, l1) - z) / where(is_curved, curvature, 1.0), w)
+        return new, {"accumulator": n, "linear": z}
