@@ -48,6 +48,13 @@ class Plan:
     validation_freq: int | frozenset[int]
     seed: int
     schedule: Schedule | None = None  # the rate's formula, where the program holds one
+    validation: Source | None = None
+
+    def pass_over(self, epochs: int, validations: int) -> None:
+        """Takes the data to where so many epochs and validations have left it."""
+        self.source.pass_over(epochs)
+        if self.validation is not None:
+            self.validation.pass_over(validations)
 
     def validates(self, epoch: int) -> bool:
         """Whether validation follows the epoch of that number, from 0."""
@@ -57,11 +64,16 @@ class Plan:
 
 @dataclass
 class Progress:
-    """Where a fit stands: epochs that the model was trained for in all, steps in all, batches of the epoch at hand."""
+    """Where a fit stands: epochs that the model was trained for in all, steps in all, batches of the epoch at hand.
+
+    Epochs and validations of this fit are counted from its first beginning, through all interruptions.
+    """
 
     epochs_trained: int
     iterations: int
     batches_done: int = 0
+    epochs: int = 0
+    validations: int = 0
     last_rate: float = math.nan  # the learning rate of the step before
 
 
@@ -110,6 +122,7 @@ def run_epochs(
                 history.params["interrupted"] = True
                 return
             progress.epochs_trained += 1
+            progress.epochs += 1
             trainee.epochs_trained, progress.batches_done = progress.epochs_trained, 0
             logs = logs_of(outputs)
             if validate is not None and plan.validates(epoch):
@@ -118,6 +131,7 @@ def run_epochs(
                 if measured is None:
                     history.params["interrupted"] = True
                     return
+                progress.validations += 1
                 callbacks.tell("on_test_end", measured)
                 logs = dict(sorted([*logs.items(), *((f"val_{name}", value) for name, value in measured.items())]))
             callbacks.tell("on_epoch_end", epoch, logs)

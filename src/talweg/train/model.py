@@ -276,7 +276,7 @@ class Model(Layered):
 
         rate = self.optimizer.learning_rate
         plan = Plan(source, epochs, initial_epoch, epochs_to_validate(validation_freq), self.seed)
-        plan.schedule = rate if isinstance(rate, Schedule) else None
+        plan.schedule, plan.validation = rate if isinstance(rate, Schedule) else None, validation
         params = {"epochs": epochs, "steps": source.steps, "verbose": verbose, "batch_size": size}
         params |= {"validation_freq": validation_freq, "loss": told.loss_name}
         told_all = CallbackList([*listed(callbacks), *shown], self, params)

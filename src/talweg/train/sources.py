@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from talweg.data.pipeline import Dataset
 from talweg.errors import DataError, ShapeError, UsageError
 from talweg.graph import Array
 from talweg.graph.random import RandomStream
@@ -45,6 +46,9 @@ class Source(Protocol):
     def epoch(self, seed: int, number: int, done: int = 0) -> Iterator[Visit]:
         """The rows of epoch `number`, but for the `done` batches that begin it."""
 
+    def pass_over(self, epochs: int) -> None:
+        """Goes to where so many epochs leave it: a resumed fit goes on from there."""
+
 
 class InMemory:
     """Arrays, visited batch by batch, in a new order each epoch where they are shuffled.
@@ -68,6 +72,9 @@ class InMemory:
             yield Visit(self._rows, order, self._size)
             left -= -(-len(order) // self._size)
             turn, skipped = turn + 1, 0
+
+    def pass_over(self, epochs: int) -> None:
+        """Nothing: an epoch's order follows from its number."""
 
     def _order(self, seed: int, turn: int) -> Array:
         return epoch_order(seed, turn, len(self._rows)) if self._shuffled else np.arange(len(self._rows))
@@ -134,6 +141,15 @@ class Stream:
                 f"{self._argument} gave no more batches. A generator can be iterated once: give {self._limit}, so that "
                 "it lasts for all epochs, or something that begins anew, such as a talweg.data.Dataset."
             )
+
+    def pass_over(self, epochs: int) -> None:
+        """Gives that many epochs to nobody. What is asked again from its beginning may know of a shorter way."""
+        at_once = epochs - 1 if self._wanted is None and isinstance(self._source, Dataset) else 0
+        for _ in range(epochs - max(at_once, 0)):
+            for _visit in self.epoch(seed=0, number=0):
+                pass
+        if at_once > 0:
+            self._source.pass_over(at_once)
 
     def _next(self) -> Rows | None:
         """The next batch, or None at the end of a pass; the call after that begins another, where there is one."""

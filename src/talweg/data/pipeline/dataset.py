@@ -27,6 +27,13 @@ _AUTOTUNED_PREFETCH = 4
 # Makes an iterator. With peek=True only a look at the first element is wanted: nothing may change by it.
 Make = Callable[[bool], Iterator[Element]]
 
+# Counts so many whole passes as made, without making them.
+PassOver = Callable[[int], None]
+
+
+def _stateless(passes: int) -> None:
+    """Of a data set whose passes are all alike."""
+
 
 class Dataset:
     """Elements in order: arrays, or tuples and dictionaries of arrays.
@@ -40,9 +47,23 @@ class Dataset:
     [(2,), (1,)]
     """
 
-    def __init__(self, make: Make, cardinality: int) -> None:
+    def __init__(self, make: Make, cardinality: int, pass_over: PassOver | None = None) -> None:
+        """pass_over: None where only making a pass tells what it changes, as with functions of the user's."""
         self._make = make
         self._cardinality = cardinality
+        self._pass_over = pass_over
+
+    def pass_over(self, passes: int) -> None:
+        """Goes to where `passes` whole passes leave it, so that a resumed fit finds the order that it would have had.
+
+        Shuffles count on; functions of the user's, which may count too, are called for every element.
+        """
+        if self._pass_over is not None:
+            self._pass_over(passes)
+            return
+        for _ in builtins.range(passes):
+            for _element in self:
+                pass
 
     # ── Sources ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -54,13 +75,13 @@ class Dataset:
         """
         arrays = _arrays(tensors)
         count = common_rows(arrays)
-        return Dataset(lambda peek: steps.rows(arrays), count)
+        return Dataset(lambda peek: steps.rows(arrays), count, _stateless)
 
     @staticmethod
     def from_tensors(tensors: Any) -> Dataset:
         """A single element: the arrays as they are."""
         element = _arrays(tensors)
-        return Dataset(lambda peek: iter([element]), 1)
+        return Dataset(lambda peek: iter([element]), 1, _stateless)
 
     @staticmethod
     def from_generator(generator: Callable[..., Iterable[Any]], args: tuple[Any, ...] = ()) -> Dataset:
@@ -80,7 +101,7 @@ class Dataset:
         [2, 5]
         """
         numbers = builtins.range(*args)
-        return Dataset(lambda peek: (np.int64(i) for i in numbers), len(numbers))
+        return Dataset(lambda peek: (np.int64(i) for i in numbers), len(numbers), _stateless)
 
     @staticmethod
     def zip(*datasets: Any) -> Dataset:
@@ -137,7 +158,7 @@ class Dataset:
         def make(peek: bool) -> Iterator[Element]:
             return ((np.int64(i), element) for i, element in builtins.enumerate(self._make(peek), start))
 
-        return Dataset(make, self._cardinality)
+        return Dataset(make, self._cardinality, self._pass_over)
 
     # ── Order and number ─────────────────────────────────────────────────────────────────────────────
 
@@ -165,7 +186,12 @@ class Dataset:
                 passes += 1
             return steps.shuffled(iter(self._make(peek)), size, random)
 
-        return Dataset(make, self._cardinality)
+        def pass_over(count: int) -> None:
+            nonlocal passes
+            passes += count if reshuffle_each_iteration else 0
+            self.pass_over(count)
+
+        return Dataset(make, self._cardinality, pass_over if self._pass_over else None)
 
     def repeat(self, count: int | None = None) -> Dataset:
         """All elements `count` times over; without end for None or -1."""
@@ -178,7 +204,9 @@ class Dataset:
             total = self._cardinality
         else:
             total = INFINITE if times is None else self._cardinality * times
-        return Dataset(lambda peek: steps.repeated(lambda: self._make(peek), times), total)
+        inner = self._pass_over
+        pass_over = None if inner is None or times is None else lambda passes: inner(passes * times)
+        return Dataset(lambda peek: steps.repeated(lambda: self._make(peek), times), total, pass_over)
 
     def take(self, count: int) -> Dataset:
         """The first `count` elements; all of them for -1."""
@@ -187,7 +215,10 @@ class Dataset:
         wanted = _positive("count", count, least=0)
         known = self._cardinality if self._cardinality >= 0 else wanted
         total = UNKNOWN if self._cardinality == UNKNOWN and wanted else min(known, wanted)
-        return Dataset(lambda peek: itertools.islice(self._make(peek), wanted), total)
+        is_whole = 0 <= self._cardinality < wanted  # else a pass never comes to the end of those within
+        return Dataset(
+            lambda peek: itertools.islice(self._make(peek), wanted), total, self._pass_over if is_whole else None
+        )
 
     def skip(self, count: int) -> Dataset:
         """The elements after the first `count`; none for -1."""
@@ -195,13 +226,23 @@ class Dataset:
             return self.take(0)
         dropped = _positive("count", count, least=0)
         total = max(0, self._cardinality - dropped) if self._cardinality >= 0 else self._cardinality
-        return Dataset(lambda peek: itertools.islice(self._make(peek), dropped, None), total)
+        return Dataset(lambda peek: itertools.islice(self._make(peek), dropped, None), total, self._pass_over)
 
     def concatenate(self, dataset: Dataset) -> Dataset:
         """These elements, then those of another data set."""
         counts = (self._cardinality, dataset._cardinality)
         total = INFINITE if INFINITE in counts else UNKNOWN if UNKNOWN in counts else sum(counts)
-        return Dataset(lambda peek: itertools.chain(self._make(peek), dataset._make(peek)), total)
+        first, second = self._pass_over, dataset._pass_over
+
+        def pass_over(passes: int) -> None:
+            self.pass_over(passes)
+            dataset.pass_over(passes)
+
+        return Dataset(
+            lambda peek: itertools.chain(self._make(peek), dataset._make(peek)),
+            total,
+            pass_over if first is not None and second is not None else None,
+        )
 
     # ── Batches ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -214,12 +255,12 @@ class Dataset:
         total = self._cardinality
         if total >= 0:
             total = total // size if drop_remainder else -(-total // size)
-        return Dataset(lambda peek: steps.batched(iter(self._make(peek)), size, drop_remainder), total)
+        return Dataset(lambda peek: steps.batched(iter(self._make(peek)), size, drop_remainder), total, self._pass_over)
 
     def unbatch(self) -> Dataset:
         """The rows of each element as elements of their own: undoes `batch`."""
         total = self._cardinality if self._cardinality in (0, INFINITE) else UNKNOWN
-        return Dataset(lambda peek: steps.unbatched(self._make(peek)), total)
+        return Dataset(lambda peek: steps.unbatched(self._make(peek)), total, self._pass_over)
 
     # ── Speed ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -238,7 +279,11 @@ class Dataset:
                 yield element
             kept = collected  # a pass that was broken off has not come here, and keeps nothing
 
-        return Dataset(make, self._cardinality)
+        def pass_over(passes: int) -> None:
+            for _ in make(False) if passes and kept is None else ():
+                pass
+
+        return Dataset(make, self._cardinality, pass_over)
 
     def prefetch(self, buffer_size: int = AUTOTUNE) -> Dataset:
         """A thread makes up to `buffer_size` elements ahead; it ends when the consumer does."""
@@ -247,7 +292,7 @@ class Dataset:
         def make(peek: bool) -> Iterator[Element]:
             return self._make(peek) if peek or size == 0 else prefetched(lambda: self._make(False), size)
 
-        return Dataset(make, self._cardinality)
+        return Dataset(make, self._cardinality, self._pass_over)
 
     # ── Looking at it ────────────────────────────────────────────────────────────────────────────────
 

@@ -34,4 +34,4 @@ def TFRecordDataset(filenames: Paths, compression_type: str | None = None) -> Da
         for path in paths:
             yield from read_tfrecord(path)
 
-    return Dataset(make, UNKNOWN)
+    return Dataset(make, UNKNOWN, lambda passes: None)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from talweg.train.loop import Fitting
 
 FILE = "state.safetensors"
-VERSION = "1"
+VERSION = "2"
 
 
 class BackupAndRestore(Callback):
@@ -44,10 +44,13 @@ class BackupAndRestore(Callback):
                        callback's stop. After Ctrl-C or an error it stays.
 
     To go on, make the same model and call `fit` with the same arguments; weights, history and all else then have the
-    bits of an unbroken run. (A stream must give each epoch the batches that it would have given it unbroken; arrays
-    always do.) `epochs` may be raised to train further. It is told of everything after the other callbacks, and keeps
-    what they remember. Raises `InUseError` while another fit keeps its state there, `UsageError` where the state is
-    another model's, `CorruptFileError` for a damaged file.
+    bits of an unbroken run. A data set, a generator or a `Sequence` is gone through again up to where it stood, for
+    training and for validation; it must be made as it was before, with a seed where it shuffles. A `Dataset` without
+    functions of yours, or with a `cache` behind them, needs no more than its first epoch for that. `epochs` may be
+    raised to train further. It is told of everything after the other callbacks, and keeps what they remember.
+
+    Raises `InUseError` while another fit keeps its state there, `UsageError` where the state is another model's,
+    `CorruptFileError` for a damaged file.
     """
 
     told_last = True
@@ -81,7 +84,7 @@ class BackupAndRestore(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._error_before = sys.exc_info()[1]
         self._batches_unsaved, self._rate_at_batch = 0, None
-        self._epochs_done, self._began = 0, time.perf_counter()
+        self._epochs_done, self._began = self._fitting().plan.initial_epoch, time.perf_counter()
         if self._lock is not None:  # of a fit that was given up before it began
             self._lock.release()
         make_folder(self.backup_dir)
@@ -100,6 +103,8 @@ class BackupAndRestore(Callback):
         plan.initial_epoch = self._epochs_done = facts["epoch"]
         self.model.epochs_trained = progress.epochs_trained = facts["epochs_trained"]
         progress.batches_done, progress.iterations = facts["batches_done"], facts["iterations"]
+        progress.epochs, progress.validations = facts["epochs_of_fit"], facts["validations"]
+        plan.pass_over(progress.epochs, progress.validations)
         if facts["learning_rate"] is not None:
             self.model.optimizer.learning_rate = facts["learning_rate"]
             self._rate_at_batch = facts["learning_rate"] if progress.batches_done else None
@@ -176,6 +181,8 @@ class BackupAndRestore(Callback):
             "epoch": epoch,
             "epochs_trained": fitting.progress.epochs_trained,
             "batches_done": fitting.progress.batches_done,
+            "epochs_of_fit": fitting.progress.epochs,
+            "validations": fitting.progress.validations,
             "iterations": fitting.progress.iterations,
             "batches": [self.params["batch_size"], self.params["steps"]],
             "seed": fitting.plan.seed,
@@ -215,7 +222,7 @@ def read_state(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     arrays = file.read()
     try:
         facts = json.loads(file.metadata["fit"])
-        whole = ("epoch", "epochs_trained", "batches_done", "iterations", "seed")
+        whole = ("epoch", "epochs_trained", "batches_done", "epochs_of_fit", "validations", "iterations", "seed")
         if any(type(facts[name]) is not int or facts[name] < 0 for name in whole):
             raise ValueError("counts that are no whole numbers")
         unpacked([facts["history"], facts["callbacks"]], arrays)
