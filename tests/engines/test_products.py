@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
-from conformance.engines import assert_close, native
+from conformance.engines import assert_close
 from talweg import graph as g
-from talweg.engines import Reference
-from talweg.engines.native import contraction
+from talweg.engines import Engine, Reference
+from talweg.engines.native import build, contraction
+from talweg.engines.native.engine import LANES, Native
 from talweg.engines.native.tiles import Axis, Clip, Nest
-from talweg.errors import GraphError
+from talweg.errors import GraphError, UsageError
 from talweg.gradient import gradient
 from talweg.graph import BATCH, Array, Program, Tensor
 
-INPUTS = (64, 65, 97, 200)  # strips are of 32 or 48 of them; from 64 on weights lie by columns
-UNITS = (2, 3, 5, 6, 7, 25)  # tiles have up to 6 of them whole; up to 24 are few
+pytestmark = pytest.mark.skipif(build.compiler() is None, reason="no C compiler on the path: install gcc or clang")
+
+Make = Callable[[], tuple[Program, dict[str, Array]]]
+INPUTS = (64, 97, 200)  # strips are of 32 or 48 of them; from 64 on weights lie by columns
+UNITS = (2, 6, 7, 25)  # tiles have up to 6 of them whole; up to 24 are few
 ROWS = 13
 
 
@@ -57,28 +64,42 @@ def products_of_no_batch() -> tuple[Program, dict[str, Array]]:
     return Program("products", (x,), tuple(states), outputs, {}), values
 
 
-_MATRICES = {"narrow": (64, 3), "wide": (64, 70), "square": (64, 64), "turned": (70, 64), "row": (1, 64), "line": (64,)}
+_MATRICES = {"narrow": (64, 3), "wide": (64, 70), "square": (64, 64), "turned": (70, 64), "line": (64,)}
 
 
-@pytest.mark.parametrize("precision", ["float32"])
+@pytest.fixture
+def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compilers do not optimize: these are many kernels, each of which runs once."""
+    command = build.compiler()
+    assert command is not None
+    monkeypatch.setenv("TALWEG_CC", shlex.join([*command, "-O0"]))
+
+
+@pytest.mark.parametrize("lanes", LANES["float32"])
 @pytest.mark.parametrize("make", [dense_layers, products_of_no_batch])
-def test_products_of_any_shape_agree_with_the_reference(make: object, precision: str) -> None:
-    program, values = make()  # type: ignore[operator]
-    data = {x.name: values[x.name] for x in program.inputs}
-    given = {s.name: values[s.name] for s in program.states}
-
-    def run(engine: object) -> dict[str, Array]:
-        session = engine.compile(program, given)  # type: ignore[attr-defined]
-        out = session.run(data, np.arange(ROWS), ROWS)
-        return {**out, **session.states()}
-
-    truth = run(Reference("float64"))
-    found = [run(native(precision, threads)) for threads in (1, 3)]
+@pytest.mark.usefixtures("quickly")
+def test_products_of_any_shape_agree_with_the_reference(make: Make, lanes: int) -> None:
+    """Vectors of any machine, also of others than this one. Threads divide what is summed as well as the result."""
+    program, values = make()
+    truth = stepped(Reference("float64"), program, values)
+    found = [
+        stepped(Native("float32", threads, lanes=lanes), program, values) for threads in (3, 1)[: 1 + (lanes == 8)]
+    ]
     for name, value in truth.items():
         scale = max(1.0, float(np.abs(value).max()))
-        assert_close(found[0][name] / scale, value / scale, Reference(precision), name)
-        for other in found[1:]:
-            assert found[0][name].tobytes() == other[name].tobytes(), name
+        assert_close(found[0][name] / scale, value / scale, Reference("float32"), name)
+        assert found[0][name].tobytes() == found[-1][name].tobytes(), name
+
+
+def stepped(engine: Engine, program: Program, values: dict[str, Array]) -> dict[str, Array]:
+    """Outputs and states after one step."""
+    session = engine.compile(program, {s.name: values[s.name] for s in program.states})
+    return session.run({x.name: values[x.name] for x in program.inputs}, np.arange(ROWS), ROWS) | session.states()
+
+
+def test_lanes_that_no_vector_has_are_refused() -> None:
+    with pytest.raises(UsageError, match="lanes must be one of 2, 4, 8 for float64; got 16"):
+        Native("float64", lanes=16)
 
 
 def test_tiles_refuse_what_they_cannot_compute() -> None:

@@ -153,14 +153,15 @@ def _candidates(chosen: str) -> Iterator[tuple[str, ...]]:
 
 def _tried(command: tuple[str, ...]) -> Compiler:
     """The compiler of `command`, after it made an object that can be loaded. Raises `ValueError` with what it said."""
-    wanted = WANTED + TARGET.get(platform.machine().lower(), ())
+    needed = tuple(f for f in NEEDED if not _is_said(f, command))
+    wanted = tuple(f for f in WANTED + TARGET.get(platform.machine().lower(), ()) if not _is_said(f, command))
     with cache.workplace() as folder:
         text, made = folder / "probe.c", folder / "probe.so"
         text.write_text(PROBE)
-        flags = (*NEEDED, *wanted)
+        flags = (*needed, *wanted)
         said = compile_file(command, flags, text, made)
         if said is not None:
-            flags = (*NEEDED, *(f for f in wanted if compile_file(command, (*NEEDED, f), text, made) is None))
+            flags = (*needed, *(f for f in wanted if compile_file(command, (*needed, f), text, made) is None))
             said = compile_file(command, flags, text, made)
         if said is not None:
             raise ValueError(_short(said))
@@ -171,6 +172,16 @@ def _tried(command: tuple[str, ...]) -> Compiler:
     found = Compiler(command, flags, lanes, asked.stdout)
     _write_down(found)
     return found
+
+
+def _is_said(flag: str, command: tuple[str, ...]) -> bool:
+    """Whether the command itself says how much to optimize, or for which processor.
+
+    >>> [_is_said(flag, ("gcc", "-march=haswell")) for flag in ("-march=native", "-O2")]
+    [True, False]
+    """
+    kinds = [("-O",), ("-march=", "-mcpu=")]
+    return any(flag.startswith(kind) and any(own.startswith(kind) for own in command[1:]) for kind in kinds)
 
 
 class Compilation:

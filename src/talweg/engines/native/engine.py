@@ -28,12 +28,16 @@ class Native(Engine):
 
     threads: how many share the work, 64 at most; by default $TALWEG_THREADS, else the cores that this process may use.
     profiled: whether sessions count where their time goes (`NativeSession.profile`), which costs a few ns a kernel.
+    lanes: how many numbers a vector holds; by default as many as this machine's. C for other machines' vectors runs
+    here as well, slower: tests see all kinds on any machine.
     Raises `UsageError` where there is no C compiler, saying how to get one.
     """
 
     name = "native"
 
-    def __init__(self, precision: str = "float32", threads: int | None = None, profiled: bool = False) -> None:
+    def __init__(
+        self, precision: str = "float32", threads: int | None = None, profiled: bool = False, lanes: int | None = None
+    ) -> None:
         super().__init__(precision)
         if build.compiler() is None:
             raise UsageError(
@@ -43,18 +47,22 @@ class Native(Engine):
         self.threads = default_threads() if threads is None else threads
         if self.threads < 1:
             raise UsageError(f"threads must be at least 1; got {self.threads}")
+        known = LANES[precision]
+        if lanes is not None and lanes not in known:
+            raise UsageError(f"lanes must be one of {', '.join(map(str, known))} for {precision}; got {lanes}")
+        self.lanes = lanes_of(precision) if lanes is None else lanes
 
     def __str__(self) -> str:
         """``native, 2 threads, gcc 12.2``: what computes, in words."""
         return f"native, {self.threads} thread{'s' * (self.threads > 1)}, {build.title()}"
 
     def compile(self, program: Program, states: Mapping[str, Array]) -> NativeSession:
-        return NativeSession(self._simpler(program), states, self.precision, self.threads, self.profiled)
+        simpler = self._simpler(program)
+        return NativeSession(simpler, states, self.precision, self.threads, self.profiled, self.lanes)
 
     def source(self, program: Program, batch_size: int) -> str:
         """The C of `program`, as it would be compiled on this machine."""
-        lanes = lanes_of(self.precision)
-        return unit(self._simpler(program), batch_size, self.precision, lanes, self.threads).source
+        return unit(self._simpler(program), batch_size, self.precision, self.lanes, self.threads).source
 
     def strategies(self, program: Program, batch_size: int) -> Counter[str]:
         """How often each way of writing C (`strategies.NAMES`) is taken for `program`; nothing is compiled."""
@@ -63,6 +71,9 @@ class Native(Engine):
     def _simpler(self, program: Program) -> Program:
         """What is written as C: the same program, with less to do."""
         return masks_of_results(crop(pool_first(known_sums(simplify(program, self.precision)))))
+
+
+LANES = {"float32": (4, 8, 16), "float64": (2, 4, 8)}  # vectors of 128, 256 and 512 bits
 
 
 def lanes_of(precision: str) -> int:
@@ -75,8 +86,15 @@ class NativeSession(Session):
     """A program and the values of its states; compiled when it first runs, and again for a larger batch."""
 
     def __init__(
-        self, program: Program, states: Mapping[str, Array], precision: str, threads: int, profiled: bool = False
+        self,
+        program: Program,
+        states: Mapping[str, Array],
+        precision: str,
+        threads: int,
+        profiled: bool,
+        lanes: int,
     ) -> None:
+        self._lanes = lanes
         self.program, self.precision, self._threads, self._profiled = program, precision, threads, profiled
         check_states(program, states)
         self._lock = threading.RLock()  # one call at a time: all of them use the same block of memory
@@ -117,8 +135,7 @@ class NativeSession(Session):
             if batch_size <= self._capacity:
                 return True
             if self._coming is None or self._coming[0] < batch_size:
-                lanes = lanes_of(self.precision)
-                made = unit(self.program, batch_size, self.precision, lanes, self._threads, self._profiled)
+                made = unit(self.program, batch_size, self.precision, self._lanes, self._threads, self._profiled)
                 self._coming = batch_size, made, build.Making(made.source)
             capacity, made, making = self._coming
             if not (wait or making.is_over):

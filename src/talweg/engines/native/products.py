@@ -15,7 +15,7 @@ ROWS, UNITS = 4, {16: (6, 4), 8: (2,), 4: (6, 4), 2: (6, 4)}  # of a tile, by la
 
 SHUFFLES = """
 /* Loaded once, and not by every instruction that uses it: there are fewer loads than multiplications in a cycle. */
-#if defined(__x86_64__)
+#if defined(__AVX512F__) || ({size} <= 32 && defined(__AVX__)) || ({size} <= 16 && defined(__x86_64__))
 #define ONCE(a) __asm__("" : "+v"(a))
 #else
 #define ONCE(a) (void)a
