@@ -255,7 +255,7 @@ def _model_from(path: Path, seed: int) -> Model:
 
 def _check_output(model: Model, prepared: Prepared) -> None:
     """The last layer must answer what the task asks for: probabilities of the classes, or one number."""
-    shape = model.output_shape
+    shape = model.output_shape[1:]
     if prepared.task != CLASSIFICATION:
         if shape != (1,):
             raise ShapeError(f"regression needs a last layer with one output, Dense(1); the model has {list(shape)}")
@@ -279,7 +279,7 @@ def _last_activation(model: Model) -> str | None:
 def _loss(model: Model, prepared: Prepared) -> str:
     if prepared.task != CLASSIFICATION:
         return "mean_squared_error"
-    return "binary_crossentropy" if model.output_shape == (1,) else "sparse_categorical_crossentropy"
+    return "binary_crossentropy" if model.output_shape == (None, 1) else "sparse_categorical_crossentropy"
 
 
 def _metrics(prepared: Prepared) -> list[str]:
