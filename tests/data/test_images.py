@@ -319,3 +319,17 @@ def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.png")
     with pytest.raises(DataError, match="no regular file"):
         read_image(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("rows", [0, 1, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_parts_of_a_tiff_cover_it(tmp_path: Path, rows: int, dtype: type) -> None:
+    """Rows that no strip describes were black, or whatever lay behind the last strip."""
+    image = Image.fromarray((np.ones((5, 6)) * np.iinfo(dtype).max).astype(dtype))
+    image.save(tmp_path / "x.tif")
+    whole = (tmp_path / "x.tif").read_bytes()
+    entries = [struct.pack("<HHII", 278, kind, 1, 5) for kind in (3, 4)]  # RowsPerStrip, of either width
+    entry = next(each for each in entries if each in whole)
+    (tmp_path / "x.tif").write_bytes(whole.replace(entry, entry[:8] + struct.pack("<I", rows)))
+    with pytest.raises(CorruptFileError, match="parts that do not cover"):
+        read_image(tmp_path / "x.tif")

@@ -15,7 +15,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from talweg.disk.writing import written_whole as written_whole  # the other half of dealing with files
 from talweg.errors import CorruptFileError, DataError, TalwegError
@@ -43,6 +46,15 @@ def short(text: str) -> str:
     """
     cut = text if len(text) <= MOST_SAID else f"{text[: MOST_SAID // 2]}...{text[-MOST_SAID // 2 :]}"
     return visible(cut)
+
+
+def check_finite(path: Path, name: str, values: NDArray[Any]) -> None:
+    """Weights must be numbers: a network with one NaN in it answers NaN, and does not say why."""
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise CorruptFileError(
+            f"{path}: expected finite numbers as {name}, but some are NaN or infinite: the training diverged before it "
+            "was saved, or the file is damaged. Go back to an earlier one."
+        )
 
 
 @contextmanager

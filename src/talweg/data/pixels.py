@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from talweg.data.files import existing_file, reading
+from talweg.data.files import corrupt, existing_file, reading
 from talweg.errors import DataError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
@@ -87,7 +87,8 @@ def _opened(file: Path) -> Iterator[Any]:
     from PIL import Image
 
     existing_file(file, FORM)
-    with reading(file, FORM), Image.open(file, formats=FORMATS) as image:
+    # From a stream: files that Pillow opens by their names it also maps, and then reads past what a header describes.
+    with reading(file, FORM), file.open("rb") as stream, Image.open(stream, formats=FORMATS) as image:
         width, height = image.size
         allowed = min(MAX_PIXELS, max(FREE_PIXELS, file.stat().st_size * MOST_PIXELS_A_BYTE))
         if width * height > allowed:
@@ -95,7 +96,21 @@ def _opened(file: Path) -> Iterator[Any]:
                 f"{file}: {width} x {height} pixels are more than the {allowed:,} that are read of a file of "
                 f"{file.stat().st_size:,} bytes; make the image smaller"
             )
+        if image.format == "TIFF":
+            _check_parts(file, image)
         yield image
+
+
+def _check_parts(file: Path, image: Any) -> None:
+    """The strips or tiles of a TIFF must cover it: Pillow leaves the rest black. Some files have each channel apart."""
+    (width, height), covered = image.size, dict[str, int]()
+    for part in image.tile:
+        left, top, right, bottom = part[1]
+        area = max(0, min(right, width) - left) * max(0, min(bottom, height) - top)
+        channel = str(part[3])
+        covered[channel] = covered.get(channel, 0) + area
+    if not covered or min(covered.values()) < width * height:
+        raise corrupt(file, f"{FORM} of {width} x {height} pixels", "its header describes parts that do not cover them")
 
 
 def _check_sums(file: Path) -> None:

@@ -394,7 +394,9 @@ def understood(path: Path) -> Any:
         raise
     except TalwegError as error:
         raise corrupt(path, "a model that can be built", str(error)) from error
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RecursionError) as error:
+    except Warning:
+        raise
+    except Exception as error:
         raise corrupt(path, "a description of a model", f"it lacks or garbles something ({error!r})") from error
 
 

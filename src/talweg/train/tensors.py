@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from talweg.data.files import corrupt, existing_file, written_whole
+from talweg.data.files import check_finite, corrupt, existing_file, reading, written_whole
 from talweg.graph import Array
 
 T = TypeVar("T")
@@ -74,16 +74,16 @@ class TensorFile:
         expected = self.metadata.get(CHECKSUM)
         if expected is not None and _sum(arrays) != expected:
             raise corrupt(self.path, f"numbers with the SHA-256 {expected[:12]}...", "they have another")
+        for name, values in arrays.items():
+            if not name.startswith("optimizer/"):
+                check_finite(self.path, name, values)
         return arrays
 
     def _opened(self, use: Callable[[Any], T]) -> T:
-        from safetensors import SafetensorError, safe_open
+        from safetensors import safe_open
 
-        try:
-            with safe_open(self.path, framework="numpy") as file:
-                return use(file)
-        except (SafetensorError, ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise corrupt(self.path, FORM, f"it cannot be read as one ({error})") from error
+        with reading(self.path, FORM), safe_open(self.path, framework="numpy") as file:
+            return use(file)
 
 
 class HeldTensors:

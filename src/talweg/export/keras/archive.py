@@ -11,7 +11,6 @@ import io
 import json
 import math
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from talweg.data.files import DEFLATE_RATIO, MAX_BYTES, corrupt, existing_file, written_whole
-from talweg.errors import MissingExtraError, TalwegError
+from talweg.data.files import DEFLATE_RATIO, MAX_BYTES, check_finite, corrupt, existing_file, reading, written_whole
+from talweg.errors import MissingExtraError
 from talweg.graph import Array
 
 FORM, HDF5 = "a .keras file", "an HDF5 file"
@@ -76,18 +75,15 @@ def _as_hdf5(arrays: Tree) -> bytes:
 @contextmanager
 def opened(path: Path, member: str) -> Iterator[tuple[dict[str, str], File]]:
     """The texts of a zip file, and the HDF5 file in it. Raises `CorruptFileError`."""
-    with existing_file(path, FORM).open("rb") as stream:
-        try:
-            with zipfile.ZipFile(stream) as archive:
-                if len(archive.infolist()) > MOST_MEMBERS:
-                    raise corrupt(path, f"{FORM} of a few members", f"it has {len(archive.infolist()):,}")
-                names = ["config.json", *(n for n in archive.namelist() if n == "metadata.json")]
-                texts = {name: _member(path, archive, name, MOST_TEXT).decode() for name in names}
-                data = _member(path, archive, member, MAX_BYTES)
-        except TalwegError:
-            raise
-        except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, ValueError) as error:
-            raise corrupt(path, FORM, f"it cannot be read as one ({error})") from error
+    with existing_file(path, FORM).open("rb") as stream, reading(path, FORM), zipfile.ZipFile(stream) as archive:
+        if len(archive.infolist()) > MOST_MEMBERS:
+            raise corrupt(path, f"{FORM} of a few members", f"it has {len(archive.infolist()):,}")
+        held = archive.namelist()
+        if len(set(held)) < len(held):
+            raise corrupt(path, f"{FORM} whose members have different names", f"it holds {', '.join(held[:8])}")
+        names = ["config.json", *(n for n in held if n == "metadata.json")]
+        texts = {name: _member(path, archive, name, MOST_TEXT).decode() for name in names}
+        data = _member(path, archive, member, MAX_BYTES)
     with _opened(path, io.BytesIO(data), len(data)) as file:
         yield texts, file
 
@@ -115,13 +111,9 @@ def hdf5(path: Path) -> Iterator[File]:
 
 @contextmanager
 def _opened(path: Path, source: Any, size: int) -> Iterator[File]:
-    try:
-        with _h5py().File(source, "r") as root:
-            yield File(path, root, size)
-    except TalwegError:
-        raise
-    except (OSError, RuntimeError, KeyError, ValueError, OverflowError) as error:  # HDF5's, where it meets nonsense
-        raise corrupt(path, HDF5, f"it cannot be read as one ({error})") from error
+    h5py = _h5py()
+    with reading(path, HDF5), h5py.File(source, "r") as root:
+        yield File(path, root, size)
 
 
 class File:
@@ -169,7 +161,9 @@ class File:
         is_packed = data.id.get_create_plist().get_nfilters() > 0
         if self._taken > min(MAX_BYTES, self.size * (DEFLATE_RATIO if is_packed else 1)):
             raise corrupt(self.path, f"arrays that fit into {self.size:,} bytes", f"{place} claims more")
-        return np.array(data)
+        values = np.array(data)
+        check_finite(self.path, place, values)
+        return values
 
     def _at(self, place: str) -> Any:
         """What stands at a path, None where nothing does. Links to other places or files are not followed."""

@@ -39,7 +39,9 @@ def said_of(path: Path, hint: str = "") -> Iterator[None]:
     except TalwegError as error:
         error.args = (f"{path}: {short(str(error))}{hint}",)
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+    except Warning:
+        raise
+    except Exception as error:
         raise corrupt(path, "a description of a model", f"it lacks or garbles something ({error!r})") from error
 
 
