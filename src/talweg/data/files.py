@@ -68,7 +68,7 @@ def reading(path: str | os.PathLike[str], form: str) -> Iterator[None]:
     ...     raise EOFError("it ends within a number")
     Traceback (most recent call last):
     ...
-    talweg.errors.CorruptFileError: x.png: expected an image, but reading it failed (EOFError('it ends ...
+    talweg.errors.CorruptFileError: x.png: expected an image, but it cannot be read as one (EOFError('it ...
     """
     try:
         yield
@@ -78,7 +78,7 @@ def reading(path: str | os.PathLike[str], form: str) -> Iterator[None]:
         raise DataError(f"{path}: it takes more memory than there is to read this file as {form}") from error
     except Exception as error:
         said = str(error) if isinstance(error, OSError | ValueError) and str(error) else repr(error)
-        raise corrupt(Path(path), form, f"reading it failed ({said})") from error
+        raise corrupt(Path(path), form, f"it cannot be read as one ({said})") from error
 
 
 def existing_file(path: str | os.PathLike[str], form: str) -> Path:
