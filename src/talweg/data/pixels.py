@@ -103,7 +103,7 @@ def _opened(file: Path) -> Iterator[Any]:
 
 def _check_parts(file: Path, image: Any) -> None:
     """The strips or tiles of a TIFF must cover it: Pillow leaves the rest black. Some files have each channel apart."""
-    (width, height), covered = image.size, dict[str, int]()
+    width, height, covered = image.tag_v2[_WIDTH], image.tag_v2[_HEIGHT], dict[str, int]()  # as it lies in the file
     for part in image.tile:
         left, top, right, bottom = part[1]
         area = max(0, min(right, width) - left) * max(0, min(bottom, height) - top)
