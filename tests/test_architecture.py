@@ -37,6 +37,7 @@ SAVED_FORM = ("train.saved", "train.document", "train.tensors")
 ROOMS = {
     # what everyone may import, and which imports next to nothing
     "_version": Room(),
+    "budgets": Room(("errors",)),
     "errors": Room(("escapes",)),
     "escapes": Room(),
     "formats": Room(),
@@ -63,7 +64,7 @@ ROOMS = {
     "__main__": Room(("cli",)),
     "__init__": Room(PUBLIC),
 }
-FOR_EVERYONE = ("_version", "errors", "escapes", "formats", "registry", "disk")
+FOR_EVERYONE = ("_version", "budgets", "errors", "escapes", "formats", "registry", "disk")
 
 HEAVY = {
     *("matplotlib", "plotly", "sklearn", "scipy", "pandas", "PIL", "pooch"),

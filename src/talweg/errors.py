@@ -51,6 +51,10 @@ class UsageError(TalwegError, ValueError):
     """An argument with a value that makes no sense, or methods called in an impossible order."""
 
 
+class BudgetError(TalwegError, ValueError):
+    """A network that asks for more memory, layers or work than it may; the message says how to allow it."""
+
+
 class FrozenError(TalwegError, AttributeError):
     """An attempt to change a description (a layer, a loss, a rule) after it was made."""
 

@@ -14,7 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talweg.data import files
-from talweg.errors import CorruptFileError, ShapeError, TalwegError, UnknownNameError, UsageError, VersionError
+from talweg.errors import (
+    BudgetError,
+    CorruptFileError,
+    ShapeError,
+    TalwegError,
+    UnknownNameError,
+    UsageError,
+    VersionError,
+)
 from talweg.graph import mean, square
 from talweg.nn.layers import Dense, Dropout, Flatten, Input, Layer, Normalization, Rescaling
 from talweg.nn.metrics import Precision, Recall
@@ -258,14 +266,15 @@ def layer(document: dict, i: int = 0) -> dict:
         (lambda d, a: layer(d).update({"class": "Dens"}), UnknownNameError, "did you mean '(?i:dense)'"),
         (lambda d, a: layer(d).update(activation="rellu"), UnknownNameError, "did you mean 'relu'"),
         (lambda d, a: layer(d).update(colour="red"), UnknownNameError, "colour"),
-        (lambda d, a: layer(d).update(units=10**12), CorruptFileError, "dense/kernel of shape"),
+        (lambda d, a: layer(d).update(units=10**12), BudgetError, "layer 'dense': its kernel of shape"),
+        (lambda d, a: layer(d).update(units=7), CorruptFileError, "dense/kernel of shape"),
         (lambda d, a: layer(d).update(units=-1), CorruptFileError, "units"),
         (lambda d, a: layer(d).update(units="six"), CorruptFileError, "units"),
         (lambda d, a: layer(d).update({"class": ["Dense"]}), CorruptFileError, "a layer must"),
         (lambda d, a: layer(d).pop("name"), CorruptFileError, "no name"),
         (lambda d, a: layer(d).pop("units"), CorruptFileError, "units"),
         (lambda d, a: d["architecture"].update(layers=3), CorruptFileError, "model"),
-        (lambda d, a: d["architecture"].update(input_shape=[10**9, 10**9]), CorruptFileError, "dense/kernel"),
+        (lambda d, a: d["architecture"].update(input_shape=[10**9, 10**9]), BudgetError, "InputLayer of shape"),
         (lambda d, a: d["architecture"].update(input_shape=None), CorruptFileError, "model"),
         (lambda d, a: d["architecture"].update(seed="x"), CorruptFileError, "seed"),
         (lambda d, a: d["compile"]["optimizer"].update({"class": "Adm"}), UnknownNameError, "did you mean '(?i:adam)'"),

@@ -125,6 +125,9 @@ def reporting(output: Output, if_interrupted: Callable[[], str] = lambda: "Inter
     except BrokenPipeError:  # whoever read our output left, for instance `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(FAILED) from None
+    except MemoryError as error:
+        output.error("MemoryError", f"there is not enough memory for this ({error or 'the system gave none'})")
+        raise typer.Exit(FAILED) from None
     except (TalwegError, OSError) as error:
         output.error(type(error).__name__, _message(error))
         raise typer.Exit(exit_code(error)) from None

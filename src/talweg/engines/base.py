@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from talweg.budgets import demand
+from talweg.engines.demands import size, work
 from talweg.errors import ShapeError, UsageError
 from talweg.graph import BATCH, Array, Program, Tensor, numpy_dtype
 
@@ -131,6 +133,20 @@ def has_rows(t: Tensor) -> bool:
 def batched_inputs(program: Program) -> list[str]:
     """The names of the inputs that are rows of a data set."""
     return [x.name for x in program.inputs if has_rows(x)]
+
+
+def check_work(program: Program) -> None:
+    """Raises `BudgetError` where a step on one example takes more work than it may."""
+    demand("work", work(program), f"a step of program {program.name!r}, on one example,")
+
+
+def check_room(program: Program, rows: int, precision: str) -> None:
+    """Raises `BudgetError` where one tensor of a step on so many rows takes more memory than it may."""
+    largest = max(program.order, key=lambda t: size(t.shape) * (rows if BATCH in t.shape else 1), default=None)
+    if largest is not None:
+        count = size(largest.shape) * (rows if BATCH in largest.shape else 1)
+        width = numpy_dtype(largest.dtype, precision).itemsize
+        demand("memory", width * count, f"program {program.name!r}, on batches of {rows:,} rows,")
 
 
 def check_states(program: Program, states: Mapping[str, Array]) -> None:

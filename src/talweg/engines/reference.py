@@ -6,7 +6,17 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from talweg.engines.base import Engine, Session, Work, batched_inputs, check_states, copied_states, has_rows
+from talweg.engines.base import (
+    Engine,
+    Session,
+    Work,
+    batched_inputs,
+    check_room,
+    check_states,
+    check_work,
+    copied_states,
+    has_rows,
+)
 from talweg.graph import Array, Program, Tensor, numpy_dtype
 from talweg.graph.evaluate import Step, follow, plan
 from talweg.passes import simplify
@@ -57,6 +67,7 @@ class ReferenceSession(Session):
         self._states: dict[Tensor, Array] = {}
         self._plans: dict[int, list[Step]] = {}
         check_states(program, states)
+        check_work(program)
         self.load(states)
 
     def do(self, work: Work) -> dict[str, Array]:
@@ -76,6 +87,7 @@ class ReferenceSession(Session):
         """The value of every node for the given rows. The states are not changed."""
         given = {name: data[name][rows] for name in batched_inputs(self.program)} | dict(settings)
         if len(rows) not in self._plans:
+            check_room(self.program, len(rows), self._precision)
             self._plans[len(rows)] = plan(self.program.order, len(rows), self._precision)
         feeds = {x: np.asarray(given[x.name], numpy_dtype(x.dtype, self._precision)) for x in self.program.inputs}
         return follow(self._plans[len(rows)], feeds | self._states)

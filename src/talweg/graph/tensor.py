@@ -5,6 +5,7 @@ Nothing here computes. ``x @ w + b`` makes three nodes; a reader (an engine, the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -12,6 +13,7 @@ from typing import Any, Literal, Union, cast
 
 import numpy as np
 
+from talweg.budgets import SMALL, demand
 from talweg.errors import GraphError, ShapeError
 from talweg.escapes import on_one_line
 
@@ -191,10 +193,18 @@ class Operation:
             shape, dtype = self.shape(*inputs, **attributes), self.dtype(*inputs, **attributes)
         except (ShapeError, GraphError) as error:
             raise type(error)(f"{self.name}: {error}") from None
+        if (size := math.prod([d for d in shape if d is not BATCH])) > SMALL // 8:
+            what = f"{on_one_line(name)[:99] or self.name} of shape {_brief(shape)}"
+            demand("memory", 4 * size, f"{what}, for one example,")
         return Tensor(self, inputs, attributes, shape, dtype, name)
 
     def __repr__(self) -> str:
         return f"<operation {self.name}>"
+
+
+def _brief(shape: Shape) -> str:
+    """A shape for an error, where a dimension may have a million digits."""
+    return f"[{', '.join(str(d) if d is BATCH or d < 10**18 else f'{float(min(d, 10**300)):.1e}' for d in shape[:8])}]"
 
 
 TABLE: dict[str, Operation] = {}

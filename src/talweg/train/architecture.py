@@ -14,6 +14,7 @@ from talweg.errors import DataError
 from talweg.nn.layers import Input, InputLayer, KerasTensor, Layer
 from talweg.nn.layers.base import as_shape
 from talweg.nn.layers.symbolic import flat, mapped
+from talweg.train.document import survey
 from talweg.train.layered import Layered, unfilled
 from talweg.train.model import Model
 from talweg.train.sequential import Sequential
@@ -68,6 +69,7 @@ def model_from_config(config: Any, seed: int | None = None, fill: bool = True) -
     """
     if seed is not None and isinstance(config, Mapping):
         config = {**config, "seed": seed}
+    survey(config)
     with unfilled():
         model = _read(config, "", {})
     if fill:

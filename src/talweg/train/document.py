@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from talweg._version import __version__
+from talweg.budgets import demand
 from talweg.data.files import corrupt, existing_file, written_whole
 from talweg.errors import VersionError
 
@@ -49,6 +50,30 @@ def parse_json(path: Path, text: str, form: str) -> Document:
     if not isinstance(document, dict):
         raise corrupt(path, form, f"it is a {type(document).__name__} and not an object")
     return document
+
+
+HOLDERS = ("layer", "forward_layer", "backward_layer", "cell")  # keys under which layers have layers within
+
+
+def survey(description: Any) -> None:
+    """Looks over a description of a model, ours or Keras's, before anything is made of it.
+
+    Raises `BudgetError` for more layers, or more of them within each other, than there may be.
+    """
+    layers, waiting = 0, [(description, 0)]
+    while waiting:
+        part, depth = waiting.pop()
+        if isinstance(part, dict):
+            inner = part.get("layers")
+            layers += len(inner) if isinstance(inner, list) else 0
+            depth += isinstance(inner, list) or any(isinstance(part.get(key), dict) for key in HOLDERS)
+            demand("depth", depth, "a model within models, or a layer within layers,")
+        waiting += [
+            (each, depth)
+            for each in (part.values() if isinstance(part, dict) else part)
+            if isinstance(each, dict | list)
+        ]
+    demand("layers", layers, "a model, with all that are within,")
 
 
 def read_document(path: Path) -> Document:

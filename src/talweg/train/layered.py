@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from talweg.budgets import demand
 from talweg.errors import ShapeError, UsageError
 from talweg.escapes import is_unicode
 from talweg.graph import Array, Tensor
@@ -235,6 +237,9 @@ class Layered:
         The model that a variable came to first draws it.
         """
         self._fills = True
+        missing = [v for v in self.variables if not v.has_value]
+        width = np.dtype(self.precision).itemsize
+        demand("memory", width * sum(math.prod(v.shape) for v in missing), f"model {self.name!r}, for its weights,")
         for v in self.variables:
             if not v.has_value:
                 if v.owner is self:

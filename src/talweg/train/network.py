@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from talweg import graph as g
+from talweg.budgets import demand
 from talweg.errors import UsageError
 from talweg.escapes import is_unicode
 from talweg.graph import Array, Tensor
@@ -45,7 +46,14 @@ class Network:
         self.inputs, self.outputs = inputs, outputs
         met, left = _found(flat(inputs), flat(outputs))
         self.calls = sorted((c for c in met if not isinstance(c.block, InputLayer)), key=lambda c: c.number)
+        demand("layers", len(met), "a model")
         self.blocks = _in_order(met, left, [x.call for x in flat(inputs) if x.call not in met])
+
+        inner = [block.network for block in self.blocks if hasattr(block, "network")]
+        self.size = len(self.blocks) + sum(network.size for network in inner)
+        self.depth = 1 + max([*(network.depth for network in inner), *(getattr(b, "depth", 0) for b in self.blocks)])
+        demand("layers", self.size, "a model, with all that are within,")
+        demand("depth", self.depth, "a model within models")
 
     @cached_property
     def variables(self) -> dict[str, Variable]:

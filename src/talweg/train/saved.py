@@ -20,7 +20,15 @@ from typing import Any
 from talweg._version import __version__
 from talweg.data.files import corrupt, short
 from talweg.disk.writing import make_folder
-from talweg.errors import CorruptFileError, DataError, TalwegError, UnknownNameError, UsageError, VersionError
+from talweg.errors import (
+    BudgetError,
+    CorruptFileError,
+    DataError,
+    TalwegError,
+    UnknownNameError,
+    UsageError,
+    VersionError,
+)
 from talweg.formats import FORMATS
 from talweg.graph import Array, state_tensor
 from talweg.nn.losses import Loss
@@ -388,6 +396,9 @@ def understood(path: Path) -> Any:
     try:
         yield
     except (CorruptFileError, VersionError):
+        raise
+    except BudgetError as error:
+        error.args = (f"{path}: {short(str(error))}",)
         raise
     except UnknownNameError as error:
         error.args = (f"{path}: {short(str(error))}. If it is your own, import the module that defines it first.",)

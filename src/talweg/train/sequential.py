@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from talweg.budgets import demand
 from talweg.errors import ShapeError, UsageError
 from talweg.graph.random import RandomStream
 from talweg.nn.layers import Input, InputLayer, KerasTensor, Layer
@@ -44,6 +45,7 @@ class Sequential(Model):
         if isinstance(layers, (Layer, Layered, KerasTensor, str)):
             raise UsageError(f"Sequential takes a list of layers: Sequential([{layers!r}])")
         listed = list(layers or [])
+        demand("layers", len(listed), "a Sequential")
         self._taken = {each.name for each in listed if isinstance(each, (Layer, Layered)) and each.name}
         for layer in listed:
             self._put(layer)

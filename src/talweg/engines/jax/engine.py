@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 from jax import numpy as jnp
 
-from talweg.engines.base import Engine, Session, Work, check_states, copied_states, has_rows
+from talweg.engines.base import Engine, Session, Work, check_room, check_states, check_work, copied_states, has_rows
 from talweg.engines.jax.rules import Value, values
 from talweg.graph import BATCH, Array, Program, Tensor, numpy_dtype
 from talweg.passes import crop, pool_first, simplify
@@ -64,6 +64,7 @@ class JaxSession(Session):
     ) -> None:
         self.program, self.precision, self._options = program, precision, dict(options)
         check_states(program, states)
+        check_work(program)
         self._lock = threading.RLock()  # one call at a time
         self._by_row = {name for name, t in program.outputs.items() if has_rows(t)}
         self._compiled: dict[tuple[int, int, tuple[str, ...]], Any] = {}
@@ -136,6 +137,7 @@ class JaxSession(Session):
         _, _, rows, _, changing, _ = arguments
         length = len(next(iter(rows.values()))) if rows else 0
         if (key := (size, length, tuple(changing))) not in self._compiled:
+            check_room(self.program, size, self.precision)
             lowered = jax.jit(partial(self._steps, size)).lower(*arguments)
             self._compiled[key] = lowered.compile(compiler_options=self._options)
         return self._compiled[key](*arguments)

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from talweg.engines.base import Engine, Session, Work, check_states, copied_states, has_rows
+from talweg.budgets import demand
+from talweg.engines.base import Engine, Session, Work, check_states, check_work, copied_states, has_rows
 from talweg.engines.native import build
 from talweg.engines.native.cores import at_work, default_threads
 from talweg.engines.native.profile import Profile
@@ -97,6 +98,7 @@ class NativeSession(Session):
         self._lanes = lanes
         self.program, self.precision, self._threads, self._profiled = program, precision, threads, profiled
         check_states(program, states)
+        check_work(program)
         self._lock = threading.RLock()  # one call at a time: all of them use the same block of memory
         _living.add(self)
         self._capacity = 0
@@ -136,6 +138,9 @@ class NativeSession(Session):
                 return True
             if self._coming is None or self._coming[0] < batch_size:
                 made = unit(self.program, batch_size, self.precision, self._lanes, self._threads, self._profiled)
+                rows = f"program {self.program.name!r}, on batches of {batch_size:,} rows,"
+                demand("memory", made.memory.size + self._threads * made.memory.own_size, rows)
+                demand("code", len(made.source), f"program {self.program.name!r}, as C,")
                 self._coming = batch_size, made, build.Making(made.source)
             capacity, made, making = self._coming
             if not (wait or making.is_over):

@@ -22,11 +22,11 @@ from talweg.nn.layers import LAYERS, InputLayer
 from talweg.nn.layers.symbolic import flat, mapped, single
 from talweg.nn.seeds import next_seed
 from talweg.registry import Described
+from talweg.train.document import HOLDERS, survey
 
 Config = dict[str, Any]
 
 MODELS = {"Sequential": "Sequential", "Functional": "Model", "Model": "Model"}
-HOLDERS = ("layer", "forward_layer", "backward_layer", "cell")  # options that are layers themselves
 
 
 @contextmanager
@@ -53,6 +53,7 @@ def document(described: Mapping[str, Any], is_own: bool = False) -> Config:
             f"it is a {described.get('class_name')}; Sequential and functional models can be read, and none that are a "
             "class of their own, whose code the file does not have"
         )
+    survey(described)
     architecture = reader.model(described, "")
     return {
         "architecture": architecture,

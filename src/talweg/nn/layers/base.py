@@ -5,6 +5,7 @@ Once a model is built, each declared parameter is a `Variable`, a named cell tha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from types import SimpleNamespace
@@ -13,7 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from talweg import graph as g
-from talweg.errors import GraphError, ShapeError, UsageError
+from talweg.budgets import demand
+from talweg.errors import BudgetError, GraphError, ShapeError, UsageError
 from talweg.graph import Array, Shape, Tensor
 from talweg.graph.random import RandomStream, key_of
 from talweg.nn.layers import symbolic
@@ -129,6 +131,11 @@ class Layer(Described):
         object.__setattr__(self, "calls", [])
         object.__setattr__(self, "was_named", self.name is None)
 
+    @property
+    def depth(self) -> int:
+        """How many layers are within each other, this one not counted."""
+        return 0
+
     # ── what a layer writes ───────────────────────────────────────────────────────────────────────────────
 
     def parameters(self, input_shape: Any) -> Iterable[Parameter]:
@@ -205,6 +212,8 @@ class Layer(Described):
         A layer keeps those that it has. Raises `ShapeError` where other shapes are needed.
         """
         declared = list(self.parameters(input_shape))
+        for p in declared:
+            demand("memory", 4 * math.prod(p.shape), f"layer {self.title!r}: its {p.name} of shape {list(p.shape)}")
         if not self._variables:
             self._variables.update({p.name: Variable(self, p) for p in declared})
             return bool(declared)
@@ -242,6 +251,8 @@ class Layer(Described):
             named = f"layer {self.title!r}"
             given = " and ".join(str(list(t.shape[1:])) for t in symbolic.flat(x))
             raise ShapeError(str(error) if named in str(error) else f"{named}, given {given}: {error}") from None
+        except BudgetError as error:
+            raise error if "layer '" in str(error) else BudgetError(f"layer {self.title!r}: {error}") from None
         pairs = zip(symbolic.flat(answer), symbolic.flat(masks), strict=False)  # states come last, and have none
         context.masks.update({y: mask for y, mask in pairs if mask is not None})
         return answer

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from talweg import graph as g
+from talweg.budgets import demand
 from talweg.errors import ShapeError
 from talweg.graph import Tensor
 from talweg.graph.ops.window import Pair
@@ -96,14 +97,16 @@ def _means(x: Tensor, axis: int, size: int, stride: int, padding: str) -> Tensor
         return [it if a == axis else other for a in range(x.rank)]
 
     x = g.pad(x, along(ends, (0, 0))) if missing else x
-    parts = [(u, u + (places - 1) * stride + 1, stride) for u in range(size)]
     if stride == size:  # side by side: an axis of windows, and one of places in each
         x = g.slice(x, along((0, places * size), None))
         total = g.sum(g.reshape(x, (*x.shape[:axis], places, size, *x.shape[axis + 1 :])), axis + 1)
     else:
+        demand("operations", 2 * size, f"an average over windows of {size:,}, {stride} apart,")
+        parts = [(u, u + (places - 1) * stride + 1, stride) for u in range(size)]
         total = reduce(operator.add, [g.slice(x, along(part, None)) for part in parts])
-    is_number = np.pad(np.ones(length), ends)
-    counts = np.sum([is_number[slice(*part)] for part in parts], axis=0)
+    numbers_before = np.concatenate([[0.0], np.cumsum(np.pad(np.ones(length), ends))])
+    first = np.arange(places) * stride
+    counts = numbers_before[first + size] - numbers_before[first]
     return total * g.constant(1 / size if not missing else (1 / counts).reshape(along(-1, 1)))
 
 

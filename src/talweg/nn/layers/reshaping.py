@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from talweg import graph as g
+from talweg.budgets import demand
 from talweg.errors import ShapeError, UsageError
 from talweg.graph import Tensor
 from talweg.graph.ops.window import Pair
@@ -217,5 +218,6 @@ class UpSampling2D(Layer):
 
 def _line_weights(length: int, times: int) -> Tensor:
     """What each of `length` pixels counts at each of `length` · `times` places: 1 at its centre, 0 from the next on."""
+    demand("memory", 24 * length * length * times, f"weights between {length:,} places and {length * times:,}")
     places = np.clip((np.arange(length * times) + 0.5) / times - 0.5, 0, length - 1)
     return g.constant(np.maximum(1 - np.abs(places[:, None] - np.arange(length)), 0))

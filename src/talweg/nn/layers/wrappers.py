@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from talweg import graph as g
+from talweg.budgets import demand
 from talweg.errors import ShapeError, UsageError
 from talweg.graph import Tensor
 from talweg.nn.layers.base import Context, Layer, Parameter
@@ -33,6 +34,14 @@ class _Wrapper(Layer):
     def ways(self) -> Sequence[tuple[str, Layer]]:
         """The layers within, and what their variables' names begin with."""
         raise UsageError(f"{type(self).__name__} must define ways")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        demand("depth", self.depth, f"{type(self).__name__} around a layer")
+
+    @property
+    def depth(self) -> int:
+        return 1 + max((layer.depth for _, layer in self.ways if layer is not None), default=0)
 
     def trains(self, parameter: str) -> bool:
         within = [
