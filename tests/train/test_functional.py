@@ -286,7 +286,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(tmp_path: Path) -> None:
         lambda c: c.update(outputs=[]),
         lambda c: c.update(inputs=[["a", 0, 0]]),
         lambda c: c.pop("calls"),
-        lambda c: c["layers"][1].update(units=10**9),
+        lambda c: c["layers"][1].update(units=10**4),
         lambda c: c["layers"].append({"shared": "nobody"}),
         lambda c: c["layers"][0].update(shape=[9]),
     ],
