@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from conformance import test_layers
 from conformance.engines import COMPILED
-from conformance.families import disagreements, expected, family
+from conformance.families import disagreements, expected, family, run
+from talweg.engines import Reference
 from talweg.errors import ShapeError, UsageError
 from talweg.graph.random import RandomStream, key_of
 from talweg.nn.layers import LAYERS, Input, Layer
@@ -83,3 +84,28 @@ def test_a_training_step_agrees_with_the_reference(engine: str, network: Network
 
 
 RULES = [name for name in OPTIMIZERS if not OPTIMIZERS.get(name).searches]
+
+
+@pytest.mark.parametrize("engine", ["reference", *COMPILED])
+def test_numbers_that_no_embedding_has_a_row_for_make_the_loss_nan_on_every_engine(engine: str) -> None:
+    """Borders of zeros may be left out: which gradients are NaN with the loss is not defined, so it is not compared."""
+    end = start = Input((1, 5))
+    for layer in (LAYERS.get("Embedding")(7, 4), LAYERS.get("Conv2D")(3, 3, padding="same")):
+        answer = layer(end)
+        layer.build(end.example_shape, RandomStream(1, 1))
+        end = answer
+    network, rule = Network(start, end), OPTIMIZERS.get("SGD")()
+    form = Form({"x": ((1, 5), "float"), "y": ((1, 5, 3), "float")})
+    program = training_program(
+        network, form, [Goal("y", "sample_weight", Loss.registry.get("MeanSquaredError")())], rule
+    )
+    x = np.zeros((2, 1, 5))
+    x[0, 0, 0] = 9  # upper and lower taps of the kernel meet the border only
+    values: dict[str, Any] = first_values(program, network.variables, rule)
+    values |= {"x": x, "y": np.zeros((2, 1, 5, 3)), "seed": key_of(5), "learning_rate": np.array(0.125)}
+    step = family({"": (program, values)}, 2)
+    what = expected(step)
+    assert any("kernel" in name for name in what.undefined)
+    made = Reference() if engine == "reference" else COMPILED[engine]()
+    assert not disagreements(made, step, what)
+    assert all(np.isnan(value).all() for name, value in run(made, step).items() if name.endswith("loss"))

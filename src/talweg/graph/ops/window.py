@@ -277,6 +277,9 @@ def conv2d(
     group g. padding: "valid" (none), "same" (zeros, so that with strides of 1 the size stays; one more at the end where
     their number is odd), or ((top, bottom), (left, right)). Raises `ShapeError` where kernel and input do not fit.
 
+    Engines may leave out what is multiplied by the zeros of a border. So where the kernel, or the gradient that comes
+    back, holds NaN or infinity, it is not defined which results and gradients at the border become NaN with it.
+
     >>> from talweg.graph import BATCH, input_tensor
     >>> conv2d(input_tensor("x", (BATCH, 28, 28, 1)), input_tensor("k", (3, 3, 1, 32)), strides=2, padding="same")
     <conv2d [batch, 14, 14, 32] float>
