@@ -192,6 +192,7 @@ def test_weights_that_fit_nothing_are_refused() -> None:
         metrics.MeanSquaredError()(case.y, case.p, np.ones(22))
     model = Sequential([Dense(2, input_shape=(3,))], seed=0)
     model.compile("sgd", "mse")
-    with pytest.raises(DataError, match="sample_weight must be one number for each of the"):
-        model.fit(np.ones((4, 3)), np.ones((4, 2)), sample_weight=np.ones((4, 2)), verbose=0)
+    for wrong in (np.ones((4, 2)), np.ones((4, 3)), np.ones((4, 1, 1, 1)), np.ones(3)):
+        with pytest.raises(DataError, match="sample_weight must be one number for each of the"):
+            model.fit(np.ones((4, 3)), np.ones((4, 2)), sample_weight=wrong, verbose=0)
     assert len(Loss.registry.get("MeanSquaredError")(reduction=None)(y, p, np.ones(6))) == 6

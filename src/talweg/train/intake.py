@@ -6,7 +6,8 @@ as unbuilt afterwards as before (`unbuilt_on_error`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,12 @@ from talweg.train.labels import class_weights, labels
 from talweg.train.network import by_name
 from talweg.train.programs import WEIGHT, X, Y, feed
 from talweg.train.rows import Rows
-from talweg.train.sources import InMemory, Source, Stream, batches_of, checked_batch, is_stream
+from talweg.train.sources import InMemory, Source, Stream, batches_of, checked_batch, is_stream, ran_out
 
 if TYPE_CHECKING:
     from talweg.train.model import Model
+
+USUAL_BATCH = 32
 
 
 @contextmanager
@@ -90,7 +93,8 @@ def rows_of(model: Model, x: Any, y: Any = None, sample_weight: Any = None, of: 
         feeds[feed(Y, name, names)] = labels(array, aim.loss, output.tensor, model.precision, shown)
     for name, weight in weights.items():
         shown = f"{of}sample_weight[{name!r}]" if several else f"{of}sample_weight"
-        array_or_none = rows_.example_weights(weight, len(first), model.precision, shown)
+        of_each = model.outputs[names.index(name)].example_shape
+        array_or_none = rows_.example_weights(weight, len(first), model.precision, shown, of_each)
         if array_or_none is not None and feed(Y, name, names) in feeds:
             feeds[feed(WEIGHT, name, names)] = array_or_none
     return Rows(feeds)
@@ -122,7 +126,7 @@ def by_class(model: Model, rows: Rows, class_weight: Any) -> Rows:
 def training_source(
     model: Model,
     data: tuple[Any, Any, Any],
-    batch_size: int,
+    batch_size: int | None,
     shuffle: bool,
     class_weight: Any,
     validation_split: float,
@@ -140,11 +144,17 @@ def training_source(
 
         return Stream(x, check, steps, "x", "steps_per_epoch"), None
     rows, kept = _split(rows_of(model, x, y, sample_weight), validation_split)
-    return InMemory(by_class(model, rows, class_weight), batch_size, shuffle, steps), kept
+    size = _size(len(rows), batch_size, steps)
+    return InMemory(by_class(model, rows, class_weight), size, shuffle, steps), kept
 
 
 def evaluation_source(
-    model: Model, data: tuple[Any, Any, Any], batch_size: int, steps: int | None, of: str = "", limit: str = "steps"
+    model: Model,
+    data: tuple[Any, Any, Any],
+    batch_size: int | None,
+    steps: int | None,
+    of: str = "",
+    limit: str = "steps",
 ) -> Source:
     """What `evaluate`, or the validation within a `fit`, measures."""
     x, y, sample_weight = data
@@ -155,15 +165,15 @@ def evaluation_source(
             return rows_of(model, x, y, weight, of)
 
         return Stream(x, check, steps, "validation_data" if of else "x", limit, anew=True)
-    return _first(rows_of(model, x, y, sample_weight, of), batch_size, steps)
+    return _first(rows_of(model, x, y, sample_weight, of), batch_size, steps, limit)
 
 
-def validation_source(model: Model, data: Any, batch_size: int, steps: int | None) -> Source | None:
+def validation_source(model: Model, data: Any, batch_size: int | None, steps: int | None) -> Source | None:
     """`validation_data` in any of its forms: rows kept by a split, (x, y), (x, y, sample_weight), or a stream."""
     if data is None:
         return None
     if isinstance(data, Rows):
-        return _first(data, batch_size, steps)
+        return _first(data, batch_size, steps, "validation_steps")
     if not is_stream(data):
         if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
             size = f" of {len(data)}" if isinstance(data, (tuple, list)) else ""
@@ -175,24 +185,41 @@ def validation_source(model: Model, data: Any, batch_size: int, steps: int | Non
     return evaluation_source(model, (data, None, None), batch_size, steps, "validation ", "validation_steps")
 
 
-def prediction_pieces(model: Model, x: Any, steps: int | None) -> Iterator[Rows]:
-    """The examples that `predict` is asked about: all at once, or batch by batch."""
+def prediction_pieces(
+    model: Model, x: Any, batch_size: int | None, steps: int | None
+) -> tuple[int | None, int | None, Iterable[Rows]]:
+    """How many batches, if that is known, how long they are, and the examples: all at once, or batch by batch."""
     if not is_stream(x):
-        yield Rows(taken(model, x))
-        return
+        rows = Rows(taken(model, x))
+        size = _size(len(rows), batch_size, steps)
+        source = _first(rows, size, steps, "steps")
+        return steps or source.steps, size, [visit.rows for visit in source.epoch(0, 0)]
+    return steps, None, _checked_pieces(model, x, steps)
 
+
+def _checked_pieces(model: Model, x: Any, steps: int | None) -> Iterator[Rows]:
     def check(x: Any, y: Any = None, weight: Any = None) -> Rows:
         return Rows(taken(model, x))
 
-    for number, batch in enumerate(batches_of(x)):
-        if steps is not None and number >= steps:
-            return
+    number = -1
+    for number, batch in enumerate(batches_of(x) if steps is None else itertools.islice(batches_of(x), steps)):
         yield checked_batch(check, batch, f"batch {number} of x")
+    if steps is not None and number + 1 < steps:
+        ran_out("x", number + 1, steps, "steps")
 
 
-def _first(rows: Rows, batch_size: int, steps: int | None) -> InMemory:
+def _size(rows: int, batch_size: int | None, steps: int | None) -> int:
+    """How long a batch is. Where only their number is given, as long as it takes for all rows, as in Keras."""
+    return batch_size or (USUAL_BATCH if steps is None else -(-rows // steps))
+
+
+def _first(rows: Rows, batch_size: int | None, steps: int | None, limit: str) -> InMemory:
     """The rows in their order, or so many batches of them."""
-    return InMemory(rows if steps is None else rows.part(0, steps * batch_size), batch_size)
+    batch_size = _size(len(rows), batch_size, steps)
+    source = InMemory(rows if steps is None else rows.part(0, steps * batch_size), batch_size)
+    if steps is not None and source.steps < steps:
+        ran_out("x" if limit == "steps" else "validation_data", source.steps, steps, limit)
+    return source
 
 
 def _split(rows: Rows, part: float) -> tuple[Rows, Rows | None]:

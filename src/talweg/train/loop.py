@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ class Trainee(Protocol):
 
     epochs_trained: int
     stop_training: bool
+    stop_evaluating: bool
 
     @property
     def optimizer(self) -> UpdateRule: ...
@@ -219,22 +221,49 @@ def logs_of(outputs: dict[str, Array]) -> Logs:
     return {k: v.item() if v.size == 1 else v for k, v in sorted(outputs.items()) if k != "learning_rate"}
 
 
-def measure(session: Session, source: Source) -> Logs:
+def measure(session: Session, source: Source, trainee: Trainee, callbacks: CallbackList) -> Logs:
     """Loss and metrics over one epoch of `source`."""
     forget_metrics(session)
+    trainee.stop_evaluating = False
     outputs: dict[str, Array] = {}
+    batches = Batches("test", callbacks)
     for visit in source.epoch(seed=0, number=0):
-        for so_far in in_slices(session, visit.rows, visit.order, visit.batch_size):
-            outputs = so_far
+        for outputs in in_slices(session, visit.rows, visit.order, visit.batch_size, batches):
+            batches.end(functools.partial(logs_of, outputs))
+            if trainee.stop_evaluating:
+                return logs_of(outputs)
     return logs_of(outputs)
 
 
-def in_slices(session: Session, rows: Rows, order: Array, batch_size: int) -> Iterator[dict[str, Array]]:
-    """Runs without settings in slices, like a training epoch, so that Ctrl-C is heard; answers the outputs of each."""
+class Batches:
+    """Tells callbacks of each batch of "test" or "predict", if one of them asks for it: `told`. Else does nothing."""
+
+    def __init__(self, kind: str, callbacks: CallbackList) -> None:
+        self._kind, self._callbacks, self._number = kind, callbacks, 0
+        self.told = callbacks.writes(kind)
+
+    def begin(self) -> None:
+        if self.told:
+            self._callbacks.tell(f"on_{self._kind}_batch_begin", self._number, {})
+
+    def end(self, logs: Callable[[], Logs]) -> None:
+        if self.told:
+            self._callbacks.tell(f"on_{self._kind}_batch_end", self._number, logs())
+            self._number += 1
+
+
+def in_slices(
+    session: Session, rows: Rows, order: Array, batch_size: int, batches: Batches
+) -> Iterator[dict[str, Array]]:
+    """Runs without settings in slices, like a training epoch, so that Ctrl-C is heard; answers the outputs of each.
+
+    Where callbacks are told of batches, a slice is one, and whoever takes its outputs tells of its end.
+    """
     data, pace, at = rows.feeds, Pace(), 0
     session.prepare(min(batch_size, len(rows)), wait=True)
     while at < len(order):
-        piece = order[at : at + pace.steps * batch_size]
+        piece = order[at : at + (1 if batches.told else pace.steps) * batch_size]
+        batches.begin()
         began = time.perf_counter()
         outputs = session.run(data, piece, batch_size)
         pace.took(-(-len(piece) // batch_size), time.perf_counter() - began)

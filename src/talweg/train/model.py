@@ -34,6 +34,7 @@ from talweg.train.intake import (
 )
 from talweg.train.layered import Layered
 from talweg.train.loop import (
+    Batches,
     Fitting,
     Plan,
     Progress,
@@ -92,7 +93,7 @@ class Model(Layered):
                 "another there is Sequential([Input((784,)), Dense(10)])."
             )
         super().__init__(name, seed, snake_case(type(self).__name__))
-        self.stop_training = False
+        self.stop_training = self.stop_evaluating = self.stop_predicting = False
         self.history: History | None = None
         self.epochs_trained = 0
         self.fitting: Fitting | None = None  # the fit that runs just now
@@ -246,14 +247,15 @@ class Model(Layered):
         validation_data   (x, y) or (x, y, sample_weight), or a stream; `validation_split` then does nothing
         class_weight      for a class's number, how much its examples count
         sample_weight     how much each example counts; for several outputs also a list or a dictionary of such arrays
-        steps_per_epoch   batches in an epoch, where it is not one pass; the next epoch goes on where it ended
+        steps_per_epoch   batches in an epoch, where it is not one pass; the next epoch goes on where it
+                          ended; one that comes to the end of the data ends there, and warns
         validation_freq   validation follows every so many epochs, or those listed, counted from 1
 
         Raises `DataError` or `ShapeError` for data that cannot be trained on, before anything has changed. Ctrl-C ends
         the fit after the batches at hand; the history of the epochs before is kept.
         """
         told = self._told()
-        size = whole(32 if batch_size is None else batch_size, "batch_size", 1)
+        size = whole_or_none(batch_size, "batch_size", 1)
         validation_size = whole_or_none(validation_batch_size, "validation_batch_size", 1) or size
         epochs, initial_epoch = whole(epochs, "epochs", 0), whole(initial_epoch, "initial_epoch", 0)
         steps = whole_or_none(steps_per_epoch, "steps_per_epoch", 1)
@@ -272,12 +274,12 @@ class Model(Layered):
 
         def validate() -> dict[str, Any]:
             assert validation is not None
-            return measure(self._session("evaluate", validation.form), validation)
+            return measure(self._session("evaluate", validation.form), validation, self, told_all)
 
         rate = self.optimizer.learning_rate
         plan = Plan(source, epochs, initial_epoch, epochs_to_validate(validation_freq), self.seed)
         plan.schedule, plan.validation = rate if isinstance(rate, Schedule) else None, validation
-        params = {"epochs": epochs, "steps": source.steps, "verbose": verbose, "batch_size": size}
+        params = {"epochs": epochs, "steps": source.steps, "verbose": verbose, "batch_size": size or source.batch_size}
         params |= {"validation_freq": validation_freq, "loss": told.loss_name}
         told_all = CallbackList([*listed(callbacks), *shown], self, params)
         history = self.history = History(params)
@@ -335,14 +337,16 @@ class Model(Layered):
     ) -> Any:
         """The loss and the metrics on some data: a number, or a list in the order of `metrics_names`, or a dict."""
         self._told()
-        size, steps = whole(32 if batch_size is None else batch_size, "batch_size", 1), whole_or_none(steps, "steps", 1)
+        size, steps = whole_or_none(batch_size, "batch_size", 1), whole_or_none(steps, "steps", 1)
         verbose = verbosity(verbose)
         with unbuilt_on_error(self):
             source = evaluation_source(self, (x, y, sample_weight), size, steps)
             session = self._session("evaluate", source.form)
-        told_all = CallbackList(listed(callbacks), self, {})
+        told_all = CallbackList(
+            listed(callbacks), self, {"verbose": verbose, "epochs": 1, "steps": steps or source.steps}
+        )
         told_all.tell("on_test_begin", {})
-        logs = measure(session, source)
+        logs = measure(session, source, self, told_all)
         told_all.tell("on_test_end", logs)
         if verbose:
             ProgressLine.print_result(logs)
@@ -350,10 +354,8 @@ class Model(Layered):
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """`evaluate` on one batch, in silence."""
-        size = None
-        if not is_stream(x):
-            with unbuilt_on_error(self):
-                size = len(next(iter(taken(self, x).values())))
+        with unbuilt_on_error(self):
+            size = None if is_stream(x) else len(next(iter(taken(self, x).values())))
         return self.evaluate(x, y, size, verbose=0, sample_weight=sample_weight, return_dict=return_dict)
 
     def predict(
@@ -368,17 +370,31 @@ class Model(Layered):
 
         Of several outputs a list or a dictionary of arrays, as `outputs` was; a list of one is that one, as in Keras.
         """
-        size = PREDICTED_AT_ONCE if batch_size is None else whole(batch_size, "batch_size", 1)
         steps = whole_or_none(steps, "steps", 1)
-        told_all = CallbackList(listed(callbacks), self, {})
+        params: dict[str, Any] = {"verbose": verbosity(verbose), "epochs": 1, "steps": None}
+        told_all = CallbackList(listed(callbacks), self, params)
+        batches = Batches("predict", told_all)
+        size = whole_or_none(batch_size, "batch_size", 1) or (None if batches.told or steps else PREDICTED_AT_ONCE)
+        params["steps"], size, pieces = prediction_pieces(self, x, size, steps)
+        self.stop_predicting = False
         told_all.tell("on_predict_begin", {})
         parts: list[dict[str, Array]] = []
-        for rows in prediction_pieces(self, x, steps):
+        for rows in pieces:
             session = self._session("predict", rows.form)
-            parts += in_slices(session, rows, np.arange(len(rows)), size)
+            for outputs in in_slices(session, rows, np.arange(len(rows)), size or len(rows), batches):
+                parts.append(outputs)
+                batches.end(lambda: {"outputs": self._answers(parts[-1:])})
+                if self.stop_predicting:
+                    break
+            if self.stop_predicting:
+                break
         if not parts:
             raise UsageError("x gave no batches to predict")
         told_all.tell("on_predict_end", {})
+        return self._answers(parts)
+
+    def _answers(self, parts: list[dict[str, Array]]) -> Any:
+        """The outputs of some batches, in the structure that `outputs` had."""
         names = self.output_names
         answers = [np.concatenate([part[feed(Y, name, names)] for part in parts]) for name in names]
         return packed(answers, single(self.network.outputs))

@@ -174,12 +174,15 @@ def features(
     )
 
 
-def example_weights(sample_weight: Any, rows: int, precision: str, argument: str = "sample_weight") -> Array | None:
-    """How much each example counts, (n,), or each of its values, (n, ...)."""
+def example_weights(
+    sample_weight: Any, rows: int, precision: str, argument: str = "sample_weight", of_each: tuple[int, ...] = ()
+) -> Array | None:
+    """How much each example counts, (n,) or (n, 1), or each of its values, (n, ...) as far as `of_each` goes."""
     if sample_weight is None:
         return None
     weight = as_float(as_array(sample_weight, argument), precision, argument)
-    if len(weight) != rows:
+    fits = all(w in (1, d) for w, d in zip(weight.shape[1:], (*of_each, 1), strict=False))
+    if len(weight) != rows or weight.ndim > len(of_each) + 2 or not fits:
         raise DataError(
             f"{argument} must be one number for each of the {rows} examples; it has shape {list(weight.shape)}"
         )

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from talweg.data.pipeline import Dataset
-from talweg.errors import DataError, ShapeError, UsageError
+from talweg.errors import DataError, ShapeError, UsageError, warn
 from talweg.graph import Array
 from talweg.graph.random import RandomStream
 from talweg.train.programs import Form
@@ -53,8 +53,9 @@ class Source(Protocol):
 class InMemory:
     """Arrays, visited batch by batch, in a new order each epoch where they are shuffled.
 
-    With `steps`, an epoch is so many batches, and the next one goes on where it ended, through one order after another.
-    The order is a function of the seed and the epoch's number, so an interrupted run can go on.
+    With `steps`, an epoch is so many batches, and the next one goes on where it ended. As in Keras, one that comes to
+    the end of all rows ends there, and says so. The order is a function of the seed and the epoch's number, so an
+    interrupted run can go on.
     """
 
     def __init__(self, rows: Rows, batch_size: int, shuffle: bool = False, steps: int | None = None) -> None:
@@ -65,13 +66,14 @@ class InMemory:
         self.form, self.batch_size = rows.form, min(batch_size, len(rows))
 
     def epoch(self, seed: int, number: int, done: int = 0) -> Iterator[Visit]:
-        turn, skipped = divmod(number * self.steps + done, self._pass)
-        left = self.steps - done
-        while left > 0:
-            order = self._order(seed, turn)[skipped * self._size : (skipped + left) * self._size]
+        turn, place = divmod(number, -(-self._pass // self.steps))  # so many epochs are a pass
+        first = place * self.steps
+        end = min(first + self.steps, self._pass)
+        order = self._order(seed, turn)[(first + done) * self._size : end * self._size]
+        if len(order):
             yield Visit(self._rows, order, self._size)
-            left -= -(-len(order) // self._size)
-            turn, skipped = turn + 1, 0
+        if end - first < self.steps:
+            ran_out("x", end - first, self.steps, "steps_per_epoch")
 
     def pass_over(self, epochs: int) -> None:
         """Nothing: an epoch's order follows from its number."""
@@ -129,13 +131,15 @@ class Stream:
         self._untouched, given = False, 0
         while self._wanted is None or given < self._wanted:
             rows = self._next()
-            if rows is None and self._wanted is not None and not self._is_once:
-                rows = self._next()  # of the next pass
+            if rows is None and given == 0 and self._wanted is not None and not self._is_once:
+                rows = self._next()  # the epoch before ended where the pass did
             if rows is None:
                 break
             given += 1
             if given > done:
                 yield Visit(rows, np.arange(len(rows)), len(rows))
+        if self._wanted is not None and 0 < given < self._wanted:
+            ran_out(self._argument, given, self._wanted, self._limit)
         if given == 0:
             raise DataError(
                 f"{self._argument} gave no more batches. A generator can be iterated once: give {self._limit}, so that "
@@ -175,6 +179,15 @@ class Stream:
                     "All batches must have one form."
                 )
             yield rows
+
+
+def ran_out(argument: str, given: int, wanted: int, limit: str) -> None:
+    """Warns of data that ended before the batches that were asked for."""
+    message = (
+        f"{argument} ran out of data: it has {given} more batches, and {limit} asks for {wanted}. What was begun ends "
+        f"here. Leave {limit} out for a whole pass, or give data that does not end: talweg.data.Dataset(...).repeat()."
+    )
+    warn(message)
 
 
 def checked_batch(check: Callable[..., Rows], batch: Any, where: str) -> Rows:

@@ -12,15 +12,20 @@ if TYPE_CHECKING:
 
 Logs = dict[str, Any]
 
-BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
+BATCH_HOOKS = {
+    "train": ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end"),
+    "test": ("on_test_batch_begin", "on_test_batch_end"),
+    "predict": ("on_predict_batch_begin", "on_predict_batch_end"),
+}
+"""Where one of these is written, `fit`, `evaluate` or `predict` comes back to Python after every batch."""
 
 
 class Callback:
     """The base, with Keras's names: subclasses write what they want to be told of.
 
     `self.model` is the model, `self.params` what `fit` was asked for. ``self.model.stop_training = True`` ends the fit
-    after this epoch (this batch, in a batch's hook). A callback that writes a batch's hook makes `fit` come back to
-    Python after every batch, which costs what it costs.
+    after this epoch (this batch, in a batch's hook); so do `stop_evaluating` and `stop_predicting`. A callback that
+    writes a batch's hook makes `fit`, `evaluate` or `predict` come back to Python after every batch, which costs time.
 
     `remembers` names the attributes that must outlive an interruption: `BackupAndRestore` keeps them.
     """
@@ -45,7 +50,14 @@ class Callback:
     @property
     def wants_batches(self) -> bool:
         """Whether `fit` must come back to Python after every batch: where a batch's hook is written."""
-        return any(getattr(type(self), hook) is not getattr(Callback, hook) for hook in BATCH_HOOKS)
+        return self.writes("train")
+
+    def writes(self, kind: str) -> bool:
+        """Whether a hook of the batches of "train", "test" or "predict" is written, in the class or on this object."""
+        own = (
+            getattr(getattr(self, hook), "__func__", None) is not getattr(Callback, hook) for hook in BATCH_HOOKS[kind]
+        )
+        return any(own)
 
     def state(self) -> dict[str, Any]:
         """What must outlive an interruption: numbers, texts, arrays, and lists and dicts of them."""
@@ -81,6 +93,18 @@ class Callback:
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """The same as `on_batch_end`."""
         self.on_batch_end(batch, logs)
+
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of an evaluation or validation."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of an evaluation or validation; `logs` holds the means so far."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of a prediction."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of a prediction; `logs` holds what was answered, as "outputs"."""
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         """Before an evaluation or validation."""
@@ -118,8 +142,12 @@ class CallbackList:
 
     @property
     def wants_batches(self) -> bool:
-        """Whether any callback wants to be told of every batch."""
+        """Whether any callback wants to be told of every batch of training."""
         return any(c.wants_batches for c in self.callbacks)
+
+    def writes(self, kind: str) -> bool:
+        """Whether any callback wants to be told of every batch of "test" or "predict"."""
+        return any(c.writes(kind) for c in self.callbacks)
 
     def tell(self, hook: str, *arguments: Any) -> None:
         for c in self.callbacks:

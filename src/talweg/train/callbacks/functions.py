@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from talweg.errors import UnknownNameError, UsageError
-from talweg.train.callbacks.base import BATCH_HOOKS, Callback
+from talweg.train.callbacks.base import Callback
 
 HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 
@@ -45,14 +45,11 @@ class LambdaCallback(Callback):
             "on_train_batch_end": on_train_batch_end,
             **others,
         }
-        self._hooks = {name: function for name, function in given.items() if function is not None}
-        for name, function in self._hooks.items():
+        for name, function in given.items():
+            if function is None:
+                continue
             if name not in HOOKS:
                 raise UnknownNameError("hook", name, HOOKS)
             if not callable(function):
                 raise UsageError(f"{name} must be a function; got {function!r}")
             setattr(self, name, function)
-
-    @property
-    def wants_batches(self) -> bool:
-        return any(name in BATCH_HOOKS for name in self._hooks)
