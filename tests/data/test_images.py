@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -333,3 +334,17 @@ def test_the_parts_of_a_tiff_cover_it(tmp_path: Path, rows: int, dtype: type) ->
     (tmp_path / "x.tif").write_bytes(whole.replace(entry, entry[:8] + struct.pack("<I", rows)))
     with pytest.raises(CorruptFileError, match="parts that do not cover"):
         read_image(tmp_path / "x.tif")
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_a_large_picture_takes_a_few_bytes_a_pixel(tmp_path: Path, dtype: type) -> None:
+    """Of a size that is allowed whatever the file holds; ink in the alpha channel is as lean."""
+    deep, ink = Image.fromarray(np.full((1500, 1500), 1, dtype)), Image.new("RGBA", (1500, 1500), (0, 0, 0, 9))
+    deep.save(tmp_path / "deep.tif")
+    ink.save(tmp_path / "ink.png")
+    for name in ("deep.tif", "ink.png"):
+        tracemalloc.start()  # of NumPy; Pillow's own are a byte a channel
+        read_image(tmp_path / name, white=65535)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 12 * 1500 * 1500

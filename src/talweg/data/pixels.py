@@ -140,14 +140,14 @@ def _is_transparent(image: Any) -> bool:
 
 def _on_paper(image: Any) -> Any:
     """The image on white; on black, if what can be seen of it is so light that white paper would hide it."""
-    from PIL import Image
+    from PIL import Image, ImageStat
 
-    rgba = np.asarray(image.convert("RGBA")).astype(np.float64) / 255
-    colour, alpha = rgba[..., :3], rgba[..., 3:]
-    seen = alpha.sum()
-    ink = (colour * alpha).sum() / (3 * seen) if seen else 0.0
-    paper = 0.0 if ink > _LIGHT_INK and seen < alpha.size else 1.0
-    return Image.fromarray(np.rint((colour * alpha + paper * (1 - alpha)) * 255).astype(np.uint8))
+    drawn = image.convert("RGBA")
+    shown = {paper: Image.alpha_composite(Image.new("RGBA", image.size, paper), drawn) for paper in ("white", "black")}
+    seen = ImageStat.Stat(drawn.getchannel("A")).mean[0]
+    on_black = ImageStat.Stat(shown["black"]).mean[:3]  # nothing but ink is light there
+    is_light = 0 < seen < 255 and sum(on_black) / 3 > _LIGHT_INK * seen
+    return shown["black" if is_light else "white"].convert("RGB")
 
 
 # ── levels ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -171,13 +171,15 @@ def _of_8_bits(file: Path, opened: Any, image: Any, white: float | None) -> Any:
         )
     if not (low <= least and most <= high):  # also where one is NaN
         raise DataError(f"{said}, but black is {low:g} and white {high:g}. Say what is white: white={_guess(most)}")
-    if (low, high) == (0, 65535):
-        levels = values.astype(np.int64) >> 8  # the high byte, as Pillow takes it of colours
-    else:
-        levels = np.rint((values.astype(np.float64) - low) * (255 / (high - low)))
+    levels = np.empty(values.shape, np.uint8)
+    for row, ours in zip(values, levels, strict=True):  # row by row, since most kinds take eight bytes a pixel here
+        if (low, high) == (0, 65535):
+            ours[:] = row.astype(np.int64) >> 8  # the high byte, as Pillow takes it of colours
+        else:
+            ours[:] = np.rint((row.astype(np.float64) - low) * (255 / (high - low)))
     if opened.format == "TIFF" and opened.tag_v2.get(_PHOTOMETRIC) == 0:
-        levels = 255 - levels
-    shown = Image.fromarray(levels.astype(np.uint8))
+        np.subtract(255, levels, out=levels)
+    shown = Image.fromarray(levels)
     if isinstance(clear := image.info.get("transparency"), int):
         shown.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
     return shown
