@@ -348,3 +348,22 @@ def test_a_large_picture_takes_a_few_bytes_a_pixel(tmp_path: Path, dtype: type) 
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 12 * 1500 * 1500
+
+
+def test_chunks_of_a_png_are_held_against_the_file(tmp_path: Path) -> None:
+    """Pillow asks for as much memory as a chunk says that it is long, and passes over the sums of those with pixels."""
+    path = tmp_path / "x.png"
+    Image.fromarray(GREY).save(path)
+    whole = path.read_bytes()
+    at = whole.index(b"IDAT")
+    for length in (0xFFFFFFFF, 0x7FFFFFFF, len(whole)):
+        path.write_bytes(whole[: at - 4] + struct.pack(">I", length) + whole[at:])
+        with pytest.raises(CorruptFileError, match="ends within a chunk"):
+            read_image(path)
+    end = whole.index(b"IEND") - 4
+    path.write_bytes(whole[: end - 4] + b"\0\0\0\0" + whole[end:])
+    with pytest.raises(CorruptFileError, match="chunk b'IDAT' is wrong"):
+        read_image(path)
+    path.write_bytes(whole[:end])
+    with pytest.raises(CorruptFileError, match="before the last"):
+        read_image(path)

@@ -11,6 +11,7 @@ starts another program. Three things it leaves to its caller, and they are done 
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,14 +51,14 @@ class Header:
 def read_header(file: Path) -> Header:
     """Raises `DataError` for an image of too many pixels, `CorruptFileError` for what is no image."""
     with _opened(file) as image:
+        if image.format == "PNG":
+            _check_chunks(file)
         is_grey, is_transparent = image.mode in _GREY, _is_transparent(image)
         if image.mode in ("P", "PA"):  # a palette may hold greys only
             palette = np.frombuffer(bytes(image.getpalette() or b""), np.uint8).reshape(-1, 3)
             is_grey = bool((palette == palette[:, :1]).all())
         size = _upright_size(image)  # before frames are counted, which leaves the first
         frames = getattr(image, "n_frames", 1) if image.format != "MPO" else 1  # a photograph with its preview
-        if image.format == "PNG":
-            _check_sums(file)
     return Header(size, is_grey, is_transparent, frames)
 
 
@@ -113,12 +114,19 @@ def _check_parts(file: Path, image: Any) -> None:
         raise corrupt(file, f"{FORM} of {width} x {height} pixels", "its header describes parts that do not cover them")
 
 
-def _check_sums(file: Path) -> None:
-    """The sums of all chunks of a PNG, which Pillow passes over as it decodes."""
-    from PIL import Image
-
-    with Image.open(file, formats=("PNG",)) as image:
-        image.verify()
+def _check_chunks(file: Path) -> None:
+    """The chunks of a PNG to its end: Pillow believes their lengths, and passes over the sums of those with pixels."""
+    left = file.stat().st_size
+    with file.open("rb") as stream:
+        head = stream.read(16)[8:]
+        while head[4:] != b"IEND":
+            length, left = int.from_bytes(head[:4], "big"), left - 12
+            if len(head) < 8 or length > left:
+                raise corrupt(file, f"{FORM} whose chunks are whole", "it ends within a chunk, or before the last")
+            body, left = stream.read(length), left - length
+            if zlib.crc32(body, zlib.crc32(head[4:])) != int.from_bytes(stream.read(4), "big"):
+                raise corrupt(file, f"{FORM} whose sums are right", f"that of its chunk {head[4:]!r} is wrong")
+            head = stream.read(8)
 
 
 def _upright_size(image: Any) -> tuple[int, int]:

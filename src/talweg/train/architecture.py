@@ -87,7 +87,10 @@ def _read(config: Any, path: str, known: dict[str, Any]) -> Model:
         shape = config.get("input_shape")
         return Sequential([*([] if shape is None else [Input(as_shape(shape))]), *layers], name=name, seed=seed)
     inputs, outputs = _wired(config, {layer.title: layer for layer in layers})
-    return Model(inputs, outputs, name, seed=seed)
+    model = Model(inputs, outputs, name, seed=seed)
+    if (needed := len(model.network.calls)) != len(config["calls"]):
+        raise DataError(f"the outputs need {needed} calls of layers, but the description has {len(config['calls'])}")
+    return model
 
 
 def _check_keys(described: Mapping[str, Any], known: Iterable[str], what: str) -> None:
