@@ -107,6 +107,21 @@ def setting(convert: Callable[[Any], Any], default: Any = dataclasses.MISSING) -
     return dataclasses.field(default=default, metadata={"convert": convert})
 
 
+def refuse_overrides(cls: type, refused: Mapping[str, str]) -> None:
+    """Raises `UsageError` for a class of the user's with a method that Keras would call, and nothing here does.
+
+    refused: for each such name what to write instead. Talweg's own classes, whose methods are called, are not asked.
+    """
+    for base in cls.__mro__:
+        if not base.__module__.startswith("talweg."):
+            for name in refused:
+                if name in vars(base):
+                    raise UsageError(
+                        f"{cls.__name__}.{name} would never be called, for what is trained is compiled from formulas: "
+                        f"{refused[name]}"
+                    )
+
+
 class Described:
     """The base of everything that is a description: frozen after `__init__`, written as JSON by `to_config`.
 

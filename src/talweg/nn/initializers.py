@@ -20,6 +20,7 @@ import numpy as np
 from talweg.errors import ShapeError, UsageError
 from talweg.graph import Array
 from talweg.graph.random import RandomStream
+from talweg.nn.seeds import next_seed
 from talweg.registry import Described, Registry, snake_case
 
 INITIALIZERS: Registry[type[Initializer]] = Registry("initializer")
@@ -40,8 +41,11 @@ class Initializer(Described):
 
     def __call__(self, shape: Sequence[int], random: RandomStream | None = None, dtype: Any = np.float64) -> Array:
         seed = getattr(self, "seed", None)
-        if seed is not None or random is None:
-            random = RandomStream(seed or 0, stream=0)
+        if seed is None and random is None:  # one of its own, the same at each call, as in Keras
+            seed = self.__dict__.setdefault("_drawn", next_seed())
+        if seed is not None:
+            random = RandomStream(seed, stream=0)
+        assert random is not None
         return np.asarray(self.values(tuple(shape), random), dtype)
 
     def values(self, shape: tuple[int, ...], random: RandomStream) -> Array:

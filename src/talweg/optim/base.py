@@ -17,7 +17,7 @@ from talweg import graph as g
 from talweg.errors import UsageError
 from talweg.graph import Array, Tensor
 from talweg.optim import schedules
-from talweg.registry import Described, Registry, setting
+from talweg.registry import Described, Registry, refuse_overrides, setting
 
 OPTIMIZERS: Registry[type[UpdateRule]] = Registry("optimizer")
 FORMS = ("keras", "torch")
@@ -34,6 +34,13 @@ def as_form(value: Any) -> str:
     if value not in FORMS:
         raise UsageError(f"form must be 'keras' or 'torch', whose formula is meant where they differ; got {value!r}")
     return str(value)
+
+
+PASSED_OVER = dict.fromkeys(
+    ("build", "update_step", "apply", "apply_gradients", "minimize", "add_variable", "get_config"),
+    "write slots and update, formulas on tensors; the fields of the dataclass are what is saved",
+)
+"""Methods that Keras calls where a subclass writes them, and what to do here."""
 
 
 @dataclass(eq=False, repr=False)
@@ -89,6 +96,7 @@ class UpdateRule(Described):
     decoupled_weight_decay: bool | None = None
 
     def __init_subclass__(cls) -> None:
+        refuse_overrides(cls, PASSED_OVER)
         OPTIMIZERS.register(cls.__name__, cls, cls.__name__.lower())
 
     def __post_init__(self) -> None:

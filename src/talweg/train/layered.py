@@ -20,9 +20,22 @@ from talweg.nn.layers import Context, KerasTensor, Variable
 from talweg.nn.layers.symbolic import Call, Structure, flat, mapped, packed, shape_after, single
 from talweg.nn.layers.variable import WEIGHT_STREAM, set_weights
 from talweg.nn.seeds import next_seed
+from talweg.registry import refuse_overrides
 from talweg.train.arguments import whole
 from talweg.train.network import Network, by_name, check_names, give_names
 from talweg.train.summary import summary_table
+
+_LOSS = "pass a function of (y_true, y_pred) to compile(loss=...), or an object in weighted_metrics=[...]"
+_STEP = "write what differs as a layer, a loss or an optimizer; or a loop of your own over train_on_batch and predict"
+PASSED_OVER = {
+    **dict.fromkeys(("call", "__call__", "build"), "connect the layers instead: Model(inputs, outputs), or Sequential"),
+    **dict.fromkeys(("train_step", "test_step", "predict_step"), _STEP),
+    **dict.fromkeys(("make_train_function", "make_test_function", "make_predict_function"), _STEP),
+    **dict.fromkeys(("compute_loss", "compute_metrics"), _LOSS),
+    **dict.fromkeys(("compute_output_shape", "compute_mask"), "leave it out; shapes and masks follow from the layers"),
+    **dict.fromkeys(("get_config",), "leave it out; the layers are what is saved"),
+}
+"""Methods that Keras calls where a subclass writes them, and what to do here."""
 
 _fills: ContextVar[bool] = ContextVar("fills", default=True)
 
@@ -39,6 +52,14 @@ def unfilled() -> Iterator[None]:
 
 class Layered:
     """A network with variables. It can serve as a layer of another one: what that needs is in the second part."""
+
+    def __init_subclass__(cls) -> None:
+        refuse_overrides(cls, PASSED_OVER)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in PASSED_OVER:
+            raise UsageError(f"{name} of a model would never be called: {PASSED_OVER[name]}")
+        super().__setattr__(name, value)
 
     def __init__(self, name: str | None, seed: int | None, kind: str) -> None:
         if name is not None and not (isinstance(name, str) and is_unicode(name)):

@@ -5,6 +5,7 @@ Once a model is built, each declared parameter is a `Variable`, a named cell tha
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -22,7 +23,7 @@ from talweg.nn.layers import symbolic
 from talweg.nn.layers.arguments import is_whole
 from talweg.nn.layers.symbolic import Call, Structure
 from talweg.nn.layers.variable import Parameter, Variable, set_weights
-from talweg.registry import Described, Registry, setting, snake_case
+from talweg.registry import Described, Registry, refuse_overrides, setting, snake_case
 
 LAYERS: Registry[type[Layer]] = Registry("layer")
 
@@ -84,6 +85,25 @@ class Context:
         return self.seed if seed is None else g.constant(key_of(seed), "uint"), self.step
 
 
+_FIELDS = "declare what it learns in parameters(self, input_shape), which yields Parameter(name, shape, initializer)"
+PASSED_OVER = {
+    **dict.fromkeys(("build", "add_weight", "build_from_config", "get_build_config"), _FIELDS),
+    **dict.fromkeys(("compute_output_shape", "compute_output_spec"), "leave it out; the shape follows from call"),
+    "get_config": "make the class a dataclass: its fields are what is saved",
+    "__call__": "write call(self, x, p, context)",
+}
+"""Methods that Keras calls where a subclass writes them, and what to do here."""
+
+
+def takes(function: Callable[..., Any], arguments: int) -> bool:
+    """Whether a function can be called with so many arguments by position."""
+    try:
+        inspect.signature(function).bind(*range(arguments))
+    except TypeError:
+        return False
+    return True
+
+
 @dataclass(eq=False, repr=False)
 class Layer(Described):
     """The base: subclasses write `call`, and `parameters` if they learn something.
@@ -114,6 +134,12 @@ class Layer(Described):
     input_dim: int | None = None
 
     def __init_subclass__(cls) -> None:
+        refuse_overrides(cls, PASSED_OVER)
+        if not takes(cls.call, 4):
+            raise UsageError(
+                f"{cls.__name__}.call{inspect.signature(cls.call)} must be call(self, x, p, context): a formula on the "
+                "symbolic x and the parameters p; context.training says whether it trains"
+            )
         if not cls.__name__.startswith("_"):
             LAYERS.register(cls.__name__, cls, snake_case(cls.__name__))
 

@@ -14,7 +14,7 @@ from talweg import graph as g
 from talweg.errors import DataError, ShapeError, UsageError
 from talweg.graph import Array, Shape, Tensor
 from talweg.nn.losses.weights import total, weighted
-from talweg.registry import Described, Registry, camel_case, check_ranges
+from talweg.registry import Described, Registry, camel_case, check_ranges, refuse_overrides
 
 EPSILON = 1e-7  # probabilities are kept this far from 0 and 1, as Keras does
 
@@ -62,6 +62,12 @@ class Reduction:
 GENERAL = ("reduction", "name", "dtype")  # the fields that every loss has
 
 
+PASSED_OVER = dict.fromkeys(
+    ("call", "__call__", "get_config"), "write a function of (y_true, y_pred) on tensors, and give it as the loss"
+)
+"""Methods that Keras calls where a subclass writes them, and what to do here."""
+
+
 @dataclass(eq=False, repr=False)
 class Loss(Described):
     """A loss with its options fixed, applied to (y_true, y_pred).
@@ -82,6 +88,9 @@ class Loss(Described):
 
     registry: ClassVar[Registry[Any]] = Registry("loss")
     formula: ClassVar[LossFunction]
+
+    def __init_subclass__(cls) -> None:
+        refuse_overrides(cls, PASSED_OVER)
 
     reduction: str | None = dataclasses.field(default="sum_over_batch_size", kw_only=True)
     name: str | None = dataclasses.field(default=None, kw_only=True)

@@ -16,12 +16,19 @@ from talweg.graph import Array, Tensor
 from talweg.nn.losses import LossFunction, Targets
 from talweg.nn.losses.base import along_steps, check_dtype
 from talweg.nn.losses.weights import beside, by_example, ranked, weighted
-from talweg.registry import Described, Registry, camel_case, snake_case
+from talweg.registry import Described, Registry, camel_case, refuse_overrides, snake_case
 
 METRICS: Registry[type[Metric]] = Registry("metric")
 
 States = Mapping[str, Tensor]
 Shapes = dict[str, tuple[int, ...]]
+
+
+PASSED_OVER = dict.fromkeys(
+    ("update_state", "result", "reset_state", "add_variable", "add_weight", "get_config", "__call__"),
+    "write accumulators(y_pred), accumulate(y_true, y_pred, weight, s) and outcome(s) on tensors",
+)
+"""Methods that Keras calls where a subclass writes them, and what to do here."""
 
 
 @dataclass(eq=False, repr=False)
@@ -37,6 +44,7 @@ class Metric(Described):
     dtype: str | None = None  # taken for Keras's sake: a model computes in its precision
 
     def __init_subclass__(cls, has_name: bool = True) -> None:
+        refuse_overrides(cls, PASSED_OVER)
         if has_name:
             METRICS.register(cls.__name__, cls, snake_case(cls.__name__))
 

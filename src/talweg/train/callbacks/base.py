@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from talweg.errors import UsageError
+from talweg.errors import UsageError, warn
 
 if TYPE_CHECKING:
     from talweg.train.model import Model
@@ -29,6 +30,14 @@ class Callback:
 
     `remembers` names the attributes that must outlive an interruption: `BackupAndRestore` keeps them.
     """
+
+    def __init_subclass__(cls) -> None:
+        own = [name for name in vars(cls) if name.startswith("on_") and not hasattr(Callback, name)]
+        if own and not cls.__module__.startswith("talweg."):
+            known = ", ".join(sorted(name for name in vars(Callback) if name.startswith("on_")))
+            near = difflib.get_close_matches(own[0], known.split(", "), 1)
+            meant = f" Did you mean {near[0]}?" if near else ""
+            warn(f"{cls.__name__}.{own[0]} is no hook, and nothing calls it.{meant} The hooks are {known}")
 
     remembers: ClassVar[tuple[str, ...]] = ()
     told_last: ClassVar[bool] = False
