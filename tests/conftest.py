@@ -24,8 +24,11 @@ import support  # noqa: E402
 # Programs that tests start see the tree under test, as the tests themselves do (pyproject.toml: pythonpath).
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(support.ROOT / "src"), os.environ.get("PYTHONPATH")]))
 
-# No deadline and no check of slowness: how busy a machine is must not decide a test.
-hypothesis.settings.register_profile("talweg", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+# No deadline and no check of slowness: how busy a machine is must not decide a test. What fails says how to repeat it,
+# and is tried first the next time (.hypothesis/).
+hypothesis.settings.register_profile(
+    "talweg", deadline=None, print_blob=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.register_profile("talweg-ci", hypothesis.settings.get_profile("talweg"), derandomize=True)
 hypothesis.settings.load_profile("talweg-ci" if os.environ.get("CI") else "talweg")
 

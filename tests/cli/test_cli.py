@@ -456,7 +456,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_run_ends_as_if_unbroken() -> None:
         if line.startswith("epoch 3/"):
             break
     child.send_signal(signal.SIGINT)
-    _, errors = child.communicate(timeout=60)
+    _, errors = child.communicate()
     assert child.returncode == 1
     assert "talweg train --resume 'my run'" in errors and "Traceback" not in errors
     assert "is not finished" in ok("evaluate", "my run").stdout
@@ -466,6 +466,49 @@ def test_ctrl_c_says_how_to_go_on_and_the_run_ends_as_if_unbroken() -> None:
     for name in ("model.safetensors", "model.json"):
         assert Path("my run", name).read_bytes() == Path("unbroken", name).read_bytes()
     assert "All 30 epochs were trained before" in ok("train", "--resume", "my run").stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_asks_a_run_to_end_leaves_it_to_go_on_with(number: signal.Signals) -> None:
+    child = process("train", "digits", "--epochs", "2000", "--engine", "reference", "--out", "run")
+    assert child.stdout is not None
+    for line in child.stdout:
+        if line.startswith("epoch 3/"):
+            break
+    child.send_signal(number)
+    _, errors = child.communicate()
+    assert child.returncode == 128 + number
+    assert "talweg train --resume run" in errors and "Traceback" not in errors
+    assert not list(Path().rglob("*.part")) and not list(Path().rglob("*.lock"))
+    assert "is not finished" in ok("evaluate", "run").stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+def test_what_a_program_ignores_stays_ignored() -> None:
+    """As `nohup` starts it, a command goes on when its terminal closes."""
+    child = process(
+        *("train", "iris", "--epochs", "50", "--engine", "reference", "--out", "run"),
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    assert child.stdout is not None
+    for line in child.stdout:
+        if line.startswith("epoch 1/"):
+            break
+    child.send_signal(signal.SIGHUP)
+    child.communicate()
+    assert child.returncode == 0 and Path("run/result.json").exists()
+
+
+def test_a_second_writer_on_the_command_line_is_refused() -> None:
+    from talweg.train.run_folder import RunFolder
+
+    ok("train", "iris", "--epochs", "1", "--engine", "reference", "--out", "run")
+    held = RunFolder.held("run")
+    failed = talweg("train", "--resume", "run", "--epochs", "5")
+    assert failed.exit_code == 1 and "is being written by" in failed.stderr
+    held.let_go()
+    ok("train", "--resume", "run", "--epochs", "5")
 
 
 def test_a_kill_in_the_middle_resumes_too() -> None:

@@ -169,7 +169,7 @@ def test_processes_that_make_the_same_object_at_once(folder: Path) -> None:
         for _ in range(4)
     ]
     for process in running:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate()
         assert (out, err) == ("42\n", "")
     assert len(cache.entries()) == 1
     assert not list(folder.glob("tmp-*"))

@@ -694,6 +694,27 @@ def test_a_batch_in_an_epoch_needs_the_same_batches(tmp_path: Path) -> None:
         linear().fit(X, Y, batch_size=7, verbose=0, callbacks=[backup])
 
 
+def test_the_end_is_told_to_those_that_heard_of_the_beginning(tmp_path: Path) -> None:
+    """An error as a fit begins is not covered by another, of a callback that ends before it has begun."""
+    told: list[str] = []
+
+    def fail(logs: Any) -> None:
+        raise RuntimeError("on purpose")
+
+    def noting(name: str) -> LambdaCallback:
+        return LambdaCallback(
+            on_train_begin=lambda logs: told.append(name), on_train_end=lambda logs: told.append(name)
+        )
+
+    failing = LambdaCallback(on_train_begin=fail)
+    with pytest.raises(RuntimeError, match="on purpose"):
+        linear().fit(X, Y, verbose=0, callbacks=[noting("a"), failing, noting("b"), BackupAndRestore(tmp_path / "x")])
+    assert told == ["a", "a"] and not (tmp_path / "x").exists()
+    with pytest.raises(RuntimeError, match="on purpose"):
+        linear().fit(X, Y, verbose=0, callbacks=[LambdaCallback(on_train_end=fail), noting("c")])
+    assert told == ["a", "a", "c", "c"]
+
+
 @pytest.mark.parametrize("make", [BackupAndRestore, lambda path: ModelCheckpoint(path / "best.safetensors")])
 def test_two_fits_do_not_share_a_folder(tmp_path: Path, make: Any) -> None:
     """The second is refused, names the first, and disturbs nothing."""

@@ -337,7 +337,7 @@ def test_ctrl_c_from_outside() -> None:
     assert process.stdout is not None
     lines = [process.stdout.readline().strip() for _ in range(3)]
     process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=120)
+    rest, _ = process.communicate()
     lines += rest.split("\n")[:-1]
     assert process.returncode == 0
     assert lines[:2] == ["epoch 0", "epoch 1"] and lines[-2] == "end"

@@ -174,6 +174,14 @@ def test_a_kill_between_any_two_file_operations(
     assert step > 20 and survived > 15
 
 
+def test_numbers_of_an_older_checkpoint_go_when_a_run_goes_on(unbroken: RunFolder, tmp_path: Path) -> None:
+    """A kill between the new state and the old numbers' end, after the last epoch: no later checkpoint clears them."""
+    shutil.copytree(unbroken.path, tmp_path / "run")
+    (tmp_path / "run" / "checkpoint" / "00003-0123456789ab.safetensors").write_bytes(b"old")
+    finish(Experiment.resume(tmp_path / "run"))
+    assert sorted(p.name for p in (tmp_path / "run").rglob("*")) == sorted(p.name for p in unbroken.path.rglob("*"))
+
+
 def test_kills_while_it_resumes(tmp_path: Path, unbroken: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "run"
     begin(path)

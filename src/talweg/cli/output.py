@@ -12,11 +12,12 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import typer
 
+from talweg.cli.signals import Ended, signals_as_exceptions
 from talweg.errors import InUseError, MissingExtraError, RunFolderError, TalwegError
 from talweg.escapes import in_json, on_one_line, visible
 
@@ -117,8 +118,12 @@ def warnings_as_notes() -> Iterator[None]:
 def reporting(output: Output, if_interrupted: Callable[[], str] = lambda: "Interrupted.") -> Iterator[None]:
     """Turns what was raised on purpose into a message and an exit code; a mistake of ours keeps its traceback."""
     try:
-        with warnings_as_notes():
+        with warnings_as_notes(), signals_as_exceptions():
             yield
+    except Ended as ended:
+        with suppress(OSError):  # the terminal may be gone
+            output.error("Ended", if_interrupted())
+        raise typer.Exit(ended.exit_code) from None
     except KeyboardInterrupt:
         output.error("Interrupted", if_interrupted())
         raise typer.Exit(FAILED) from None

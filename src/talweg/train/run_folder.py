@@ -190,6 +190,8 @@ class RunFolder:
                 sweep(folder, is_ours=True)
         model, lines = self.checkpoint(engine)
         with self._writing():
+            kept = read_document(self.path / CHECKPOINT / STATE)["weights"]["file"]
+            _remove_numbers(self.path / CHECKPOINT, but=kept)
             text = "".join(as_text(line) + "\n" for line in lines)
             with written_whole(self.path / METRICS) as file:
                 file.write(text.encode())
@@ -306,8 +308,12 @@ def _write_checkpoint(folder: Path, model: Model, lines: list[Line]) -> None:
         "metrics": [_without_nan(line) for line in lines],
     }
     write_json(folder / STATE, state)
+    _remove_numbers(folder, but=name)
+
+
+def _remove_numbers(folder: Path, but: str) -> None:
     for old in folder.glob("*.safetensors"):
-        if old.name != name:
+        if old.name != but:
             old.unlink(missing_ok=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from talweg.errors import UsageError, warn
@@ -139,6 +140,7 @@ class CallbackList:
 
     def __init__(self, callbacks: Iterable[Any], model: Model, params: dict[str, Any]) -> None:
         self.callbacks = list(callbacks)
+        self._begun: list[Any] = []
         for c in self.callbacks:
             if not isinstance(c, Callback):
                 hint = f" Did you mean {c.__name__}()?" if isinstance(c, type) and issubclass(c, Callback) else ""
@@ -159,5 +161,17 @@ class CallbackList:
         return any(c.writes(kind) for c in self.callbacks)
 
     def tell(self, hook: str, *arguments: Any) -> None:
+        """Calls the hook of each. `on_train_end` is for those that heard of the beginning, and reaches each of them."""
+        if hook == "on_train_end":
+            self._end(arguments)
+            return
         for c in self.callbacks:
+            if hook == "on_train_begin":
+                self._begun.append(c)
             getattr(c, hook)(*arguments)
+
+    def _end(self, arguments: tuple[Any, ...]) -> None:
+        with ExitStack() as ends:  # calls all, the last that was pushed first, and raises what one of them raised
+            for c in reversed(self._begun):
+                ends.callback(c.on_train_end, *arguments)
+        self._begun.clear()

@@ -7,7 +7,7 @@ import string
 from pathlib import Path
 
 from talweg.disk.lock import Lock
-from talweg.disk.writing import make_folder
+from talweg.disk.writing import make_folder, sweep_once
 from talweg.errors import UsageError
 from talweg.train.callbacks.arguments import frequency, optional_number, verbosity
 from talweg.train.callbacks.base import Logs
@@ -76,6 +76,7 @@ class ModelCheckpoint(Monitor):
         while "{" in folder.name:
             folder, name = folder.parent, folder.name
         make_folder(folder)
+        sweep_once(Path(self.filepath).parent)  # of what was cut short, also where nothing is saved any more
         self._lock = Lock(folder / f".{name[:100]}.lock", f"the checkpoint {self.filepath}")
 
     def on_train_end(self, logs: Logs | None = None) -> None:
