@@ -23,6 +23,7 @@ from killing.work import WORKS, Work, left_behind
 from talweg.errors import TalwegError
 
 HANGS = 300.0  # seconds after which a child is said to hang
+PATIENCE, LOOK = 20.0, 0.05  # seconds that processes have to end after the one that started them, and between two looks
 MOST_LINES = 25  # of an error, which fits on one screen
 CLEAN, MISTAKE, INTERRUPTED = 3, 99, 130  # exit codes of a child: an error raised on purpose; ours; Ctrl-C
 KINDS = {
@@ -182,6 +183,7 @@ class Child:
         try:
             os.setsid()
             os.dup2(mouth, 1), os.dup2(mouth, 2)
+            sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
             Faults(fault, work.target(folder), lambda n, hit: struct.pack_into("qq", self._count, 0, n, hit)).install()
             code = _ended(lambda: work.go_on(folder))
         finally:
@@ -243,7 +245,7 @@ def _ended(go_on: Callable[[], None]) -> int:
 
 def _processes(session: int, folder: Path) -> list[str]:
     """What still runs of a child: its session, and compilers that work in its folder. They have a while to end."""
-    for _ in range(400):
+    for _ in range(int(PATIENCE / LOOK)):
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) not in (os.getpid(), session):
@@ -256,5 +258,5 @@ def _processes(session: int, folder: Path) -> list[str]:
                     found.append(entry.name)
         if not found:
             return []
-        time.sleep(0.05)
+        time.sleep(LOOK)
     return found

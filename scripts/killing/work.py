@@ -13,6 +13,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,10 @@ class Train(Work):
         return ["train", "iris", *options, "--out", str(run)]
 
     def warm(self) -> None:
-        with tempfile.TemporaryDirectory() as name, open(os.devnull, "w") as nowhere:
-            with contextlib.redirect_stdout(nowhere), contextlib.suppress(SystemExit):
-                self.go_on(Path(name))
+        with tempfile.TemporaryDirectory() as name, ExitStack() as quiet:
+            quiet.enter_context(contextlib.redirect_stdout(quiet.enter_context(open(os.devnull, "w"))))
+            quiet.enter_context(contextlib.suppress(SystemExit))
+            self.go_on(Path(name))
 
     def go_on(self, folder: Path) -> None:
         experiment.Experiment.train.__kwdefaults__["checkpoint_seconds"] = 0.0
