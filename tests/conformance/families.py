@@ -111,7 +111,8 @@ def expected(of: Family) -> Expected:
         undefined |= {s.name for s, t in program.updates.items() if t in unknown}
         for name, t in program.outputs.items():
             has_rows = bool(t.shape) and not isinstance(t.shape[0], int)
-            parts[name] = [*(parts[name] if has_rows else []), (values[t], errors[t])]
+            error = np.broadcast_to(errors[t], values[t].shape)
+            parts[name] = [*(parts[name] if has_rows else []), (values[t], error)]
         states |= {s: (values[t], errors[t]) for s, t in program.updates.items()}
     both = {
         name: tuple(np.concatenate(p) if len(p) > 1 else p[0] for p in zip(*pairs, strict=True))

@@ -125,7 +125,8 @@ def _carried(node: Tensor, meaning: Meaning, x: list[Array], e: list[Array], y: 
 def _error_of_sums(meaning: Meaning, x: list[Array], e: list[Array], factors: int) -> Array:
     sizes, rest = [np.abs(v) for v in x[:factors]], x[factors:]
     terms = meaning(*sizes, *rest)
-    carried = meaning(*(s + d for s, d in zip(sizes, e, strict=False)), *rest) - terms
+    is_exact = not any(d.any() for d in e[:factors])
+    carried = 0.0 if is_exact else meaning(*(s + d for s, d in zip(sizes, e, strict=False)), *rest) - terms
     count = meaning(*map(np.ones_like, sizes), *rest)
     error = np.asarray(carried + (count + 1) * U * terms + TINY * (terms != 0))
     return np.where(np.isnan(error), np.inf, error)

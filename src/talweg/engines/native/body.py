@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 
 from talweg.engines.native.formulas import ELEMENTWISE, LEAVES
@@ -14,12 +15,16 @@ Place = Callable[[Tensor], tuple[str, Layout]]  # the C pointer and layout of a 
 
 
 class Body:
-    """The statements of a loop's body: each value computed once, at one index."""
+    """The statements of a loop's body: each value computed once, at one index.
 
-    def __init__(self, place: Place, computed_here: set[Tensor], kept: set[Tensor]) -> None:
+    along: the variable of the innermost loop, which may go on into the padding of the axis that it runs along.
+    """
+
+    def __init__(self, place: Place, computed_here: set[Tensor], kept: set[Tensor], along: str = "") -> None:
         self.lines: list[str] = []
         self.used: dict[str, Tensor] = {}
         self.exact = False  # whether an index may leave the tensor in the padding, so that loops must not go there
+        self._along = re.compile(rf"\b{along}\b") if along else None
         self._place, self._here, self._kept = place, computed_here, kept
         self._known: dict[tuple[Tensor, Index], str] = {}
         self._count = 0
@@ -31,6 +36,8 @@ class Body:
     def load(self, node: Tensor, index: Index) -> str:
         pointer, layout = self._place(node)
         self.used[pointer] = node
+        if self._along and any(self._along.search(i) for a, i in enumerate(index) if a != layout.inner):
+            self.exact = True  # it runs along an axis that has no padding here: beyond its end lies what is another's
         return f"{pointer}[{layout.offset(index)}]"
 
     def value(self, node: Tensor, index: Index, defining: bool = False) -> str:

@@ -38,6 +38,11 @@ def bound(layout: Layout, axis: int, exact: bool) -> str:
     return "n" if d is BATCH else str(d) if exact or axis != layout.inner else str(layout.width)
 
 
+def _innermost(layout: Layout) -> str:
+    """The variable of the loop that may go on into the padding."""
+    return f"i{layout.inner}" if layout.inner is not None else ""
+
+
 Parts = dict[int, tuple[str, str]]  # axes of which a call does only a part, and from where to where, as C
 
 
@@ -71,7 +76,7 @@ def loop_kernel(kernel: Kernel, place: Place, kept: set[Tensor], stored: dict[Te
         body = Body(place, set(kernel.nodes), kept)
         values = {node: body.value(node, index, defining=True) for node in kernel.nodes}
     else:
-        body = Body(place, set(kernel.nodes), kept)
+        body = Body(place, set(kernel.nodes), kept, _innermost(layout))
         values = {node: body.value(node, index, defining=True) for node in kernel.nodes}
         heads = [_for(layout, a, body.exact, parts) for a in axes]
         way = "group" if axes else "single number"
@@ -94,7 +99,7 @@ def _padded(node: Tensor, place: Place, kept: set[Tensor], stored: str, parts: P
     x, layout = node.inputs[0], place(node)[1]
     axes, index = axes_and_index(layout)
     low = {a: before for a, (before, after, _) in enumerate(node.attributes["padding"]) if before or after}
-    body = Body(place, {node}, kept)
+    body = Body(place, {node}, kept, _innermost(layout))
     value = body.value(x, tuple(f"({i} - {low[a]})" if low.get(a) else i for a, i in enumerate(index)))
     filler = literal(node.attributes["value"], node.dtype)
 
@@ -131,7 +136,7 @@ def _concatenation(node: Tensor, place: Place, kept: set[Tensor], stored: str, p
     for x in node.inputs:
         index = tuple("0" if d == 1 else f"i{a}" for a, d in enumerate(x.shape))
         to = layout.offset((*index[:axis], f"{index[axis]} + {start}", *index[axis + 1 :]))
-        body = Body(place, {node}, kept)
+        body = Body(place, {node}, kept, _innermost(layout))
         value = body.value(x, index)
         own = f"for (long i{axis} = 0; i{axis} < {x.shape[axis]}; i{axis}++) {{"
         heads = [own if a == axis else _for(layout, a, body.exact, parts) for a in layout.order if x.shape[a] != 1]
@@ -216,7 +221,7 @@ def reduction(
     shared = {own[a]: part_of for a, part_of in parts.items()}
     free, summed = [a for a in axes if a not in over], [a for a in axes if a in over]
     to = f"{'part' if part else stored}[{place(node)[1].offset(tuple(index[a] for a in own))}]"
-    body = Body(place, {node}, kept)
+    body = Body(place, {node}, kept, _innermost(space))
     value = term(body, index)
     join = _joined(node)
     heads = [_for(space, a, True, shared) for a in free]

@@ -1,0 +1,117 @@
+"""The machine: draws a batch, judges it, makes smaller what fails, and goes on until the programs or the minutes are up.
+
+The programs of batch b are drawn by "seed/b": a seed repeats exactly, whatever the machine it runs on is like.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from differential import strategies
+from differential.children import Outcome, outcomes
+from differential.minimising import minimised
+from differential.recipes import Recipe, draw
+
+BATCH = {"networks": 12, "all": 32}
+"""Programs that are compiled together; of other kinds `BATCHED`."""
+BATCHED = 48
+AS_USERS = 0.12
+"""The share of batches that are compiled as for users: it takes ten times as long."""
+MINIMISED = 6
+"""Findings that are made smaller, so that one fault that shows everywhere does not take all the time."""
+
+
+@dataclass
+class Tally:
+    """What a run has come to."""
+
+    seed: int
+    programs: int = 0
+    runs: int = 0
+    decided: int = 0
+    of: int = 0
+    seconds: float = 0.0
+    families: Counter[str] = field(default_factory=Counter)
+    drawn: Counter[str] = field(default_factory=Counter)
+    strategies: Counter[str] = field(default_factory=Counter)
+    operations: Counter[str] = field(default_factory=Counter)
+    found: list[Outcome] = field(default_factory=list)
+    first_found: int = 0
+
+    @property
+    def not_exercised(self) -> list[str]:
+        """Strategies of the writer, and operations, that no program met."""
+        return [s for s in strategies.ALL if not self.strategies[s]] + [
+            f"operation {o}" for o in strategies.OPERATIONS if not self.operations[o]
+        ]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is asked of the machine."""
+
+    seed: int
+    kind: str = "all"
+    engine: str = "native"
+    lanes: Sequence[int] = (4, 8, 16)
+    programs: int | None = None
+    minutes: float | None = None
+    most_found: int = 20
+    minimising: float = 60.0
+
+
+def batch(run: Run, number: int) -> list[Recipe]:
+    """The recipes of one batch."""
+    random = Random(f"{run.seed}/{number}")
+    lanes, precision = random.choice(list(run.lanes)), random.choice(["float32", "float32", "float64"])
+    is_fast = run.engine == "native" and random.random() < AS_USERS
+    size = BATCH.get(run.kind, BATCHED) // (4 if is_fast else 1)
+    return [draw(random, run.kind, lanes, precision, is_fast) for _ in range(size)]
+
+
+def go(run: Run, say: Callable[[str], None] = lambda _: None) -> Tally:
+    """Runs until the programs, the minutes or the patience are up."""
+    tally, began, number = Tally(run.seed), time.monotonic(), 0
+    while True:
+        tally.seconds = time.monotonic() - began
+        if run.programs is not None and tally.programs >= run.programs:
+            break
+        if run.minutes is not None and tally.seconds >= 60 * run.minutes:
+            break
+        if len(tally.found) >= run.most_found:
+            say(f"stopped: {len(tally.found)} findings are enough for one run")
+            break
+        recipes = batch(run, number)
+        with strategies.counted(tally.strategies):
+            done = outcomes(recipes, run.engine, tally.operations)
+        for outcome in done:
+            _count(tally, outcome)
+            if outcome.kind:
+                tally.first_found = tally.first_found or tally.programs
+                if len(tally.found) < MINIMISED:
+                    say(f"found after {tally.programs} programs ({outcome.kind}); made smaller ...")
+                    outcome = minimised(outcome, run.minimising, run.engine)
+                tally.found.append(outcome)
+        number += 1
+        if number % 10 == 0:
+            say(f"{tally.programs} programs in {time.monotonic() - began:.0f} s, {len(tally.found)} findings")
+    return tally
+
+
+def _count(tally: Tally, outcome: Outcome) -> None:
+    recipe = outcome.recipe
+    tally.programs += 1
+    tally.runs += len(recipe["threads"]) * len(recipe["written_for"])
+    tally.decided += outcome.decided
+    tally.of += outcome.of
+    for member in recipe["members"]:
+        tally.families[member["family"]] += 1
+        for layer in member.get("layers", []):
+            tally.drawn[f"layer {layer['layer']['class_name' if 'class_name' in layer['layer'] else 'class']}"] += 1
+        for key in ("name", "loss", "rule"):
+            if key in member:
+                tally.drawn[f"{key if key != 'name' else member['family']} {member[key]}"] += 1
