@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 from differential import keeping, machine, recipes, sizes  # noqa: E402
 from differential.children import outcomes  # noqa: E402
 
-ENOUGH = 1500
+ENOUGH = 2000
 """Programs of all kinds, from which on each strategy must have been met."""
 
 
@@ -40,6 +40,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--engine", choices=["native", "jax"], default="native")
     parser.add_argument("--lanes", default=",".join(map(str, sizes.LANES)), help="numbers in a vector, as 4,8,16")
     parser.add_argument("--most-found", type=int, default=20, help="findings after which it stops")
+    parser.add_argument("--jobs", type=int, default=1, help="batches at a time")
     parser.add_argument("--no-keep", action="store_true", help="writes no case of what is found")
     parser.add_argument("--table", action="store_true", help="prints every strategy's count")
     parser.add_argument("--repeat", type=Path, metavar="FILE", help="runs one case that was found")
@@ -59,7 +60,7 @@ def main() -> int:
     seed = asked.seed if asked.seed is not None else secrets.randbelow(2**31)
     programs = asked.programs if asked.programs or asked.minutes else 2000
     lanes = tuple(int(n) for n in asked.lanes.split(","))
-    run = machine.Run(seed, asked.kind, asked.engine, lanes, programs, asked.minutes, asked.most_found)
+    run = machine.Run(seed, asked.kind, asked.engine, lanes, programs, asked.minutes, asked.most_found, asked.jobs)
     line = f"python scripts/differential.py --seed {seed} --kind {run.kind} --lanes {asked.lanes} --engine {run.engine}"
     print(f"to repeat: {line} --programs {programs or 10**9}", flush=True)
     tally = machine.go(run, lambda text: print(text, flush=True))
@@ -77,12 +78,12 @@ def report(tally: machine.Tally, run: machine.Run, in_full: bool) -> int:
     print(f"of {tally.of} numbers {tally.decided / max(1, tally.of):.1%} were held against a bound")
     print(", ".join(f"{name} {n}" for name, n in tally.families.most_common()))
     if in_full:
-        for counts in (tally.strategies, tally.operations, tally.drawn):
+        for counts in (tally.met.strategies, tally.met.operations, tally.drawn):
             print(*(f"{n:9} {name}" for name, n in counts.most_common()), sep="\n")
     if tally.found:
         print(f"the first after {tally.first_found} programs")
         return 1
-    missing = tally.not_exercised if run.engine == "native" and run.kind == "all" else []
+    missing = tally.met.lacking if run.engine == "native" and run.kind == "all" else []
     if missing:
         print(f"not exercised: {', '.join(missing)}")
     return 3 if missing and tally.programs >= ENOUGH else 0

@@ -1,89 +1,48 @@
-"""Random small networks, whose training is held against the reference element by element: two steps or so, at most.
+"""Random small networks, whose training is held against the reference element by element, on each engine.
 
-Layers are drawn from the table of `test_layers`, update rules from their own. A run of the suite tries a few networks;
-TALWEG_NETWORKS=300 tries as many as that on each engine.
+They are drawn by the differential machine (tests/differential), afresh each time. A failure prints the seed, makes the
+network smaller and keeps it as a case in tests/conformance/found, which `test_found` runs from then on.
+TALWEG_NETWORKS=300 tries as many as that; TALWEG_SEED=7 draws the same again.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import secrets
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, note, settings
-from hypothesis import strategies as st
 
-from conformance import test_layers
 from conformance.engines import COMPILED
 from conformance.families import disagreements, expected, family, run
+from differential import keeping, machine
 from talweg.engines import Reference
-from talweg.errors import ShapeError, UsageError
+from talweg.engines.native import build
 from talweg.graph.random import RandomStream, key_of
-from talweg.nn.layers import LAYERS, Input, Layer
-from talweg.nn.layers.symbolic import flat
+from talweg.nn.layers import LAYERS, Input
 from talweg.nn.losses import Loss
 from talweg.optim import OPTIMIZERS
 from talweg.train.network import Network
 from talweg.train.programs import Form, Goal, first_values, training_program
 
-Shape = tuple[int, ...]
-CASES = {name: [case for case in test_layers.CASES if case[0] == name] for name in LAYERS}
-KINDS = [name for name, cases in CASES.items() if cases and name != "InputLayer"]  # merging layers: elsewhere
-SIZES = ("units", "filters")  # options that are drawn anew, so that vectors are full, short and just over
-WIDE = st.sampled_from([64, 70, 120, 203])  # so wide that weights lie by columns
+COUNT = int(os.environ.get("TALWEG_NETWORKS", "6"))
+SEED = int(os.environ.get("TALWEG_SEED") or secrets.randbelow(2**31))
 
 
-@st.composite
-def networks(draw: st.DrawFn) -> Network:
-    """2 to 5 layers that fit one after another, built."""
-    rank = draw(st.sampled_from([1, 2, 3, 3]))
-    lengths = st.integers(1, 40) | WIDE if rank == 1 else st.integers(1, 9)
-    shape: Shape = tuple(draw(lengths) for _ in range(rank))
-    layers, wanted = list[Layer](), draw(st.integers(2, 5))
-    start = end = Input(shape)
-    for _ in range(4 * wanted):
-        name, options, *_ = draw(st.sampled_from(CASES[draw(st.sampled_from(KINDS))]))
-        sizes = {k: draw(st.integers(1, 40) | WIDE) for k in SIZES if isinstance(options.get(k), int)}
-        try:
-            layer = LAYERS.get(name)(**{**options, **sizes}, name=f"{len(layers)}-{name}")
-            answer = layer(end)
-            layer.build(end.example_shape, RandomStream(draw(st.integers(0, 99)), 1))
-            test_layers.written(layer, end.example_shape, training=True)
-        except (ShapeError, UsageError):
-            continue  # it does not fit here
-        layers.append(layer)
-        end = answer
-        if len(layers) == wanted:
-            break
-    return Network(start, end)
-
-
-@pytest.mark.parametrize("engine", COMPILED)
-@settings(max_examples=int(os.environ.get("TALWEG_NETWORKS", "3")), suppress_health_check=list(HealthCheck))
-@given(network=networks(), data=st.data())
-def test_a_training_step_agrees_with_the_reference(engine: str, network: Network, data: st.DataObject) -> None:
-    shape, output_shape = (flat(end)[0].example_shape for end in (network.inputs, network.outputs))
-    loss = data.draw(st.sampled_from(["MeanSquaredError", "MeanAbsoluteError"]), "loss")
-    rule = OPTIMIZERS.get(data.draw(st.sampled_from(RULES), "rule"))()
-    rows, batch_size = data.draw(
-        st.sampled_from([(1, 1), (2, 1), (5, 5), (7, 4), (9, 8), (33, 33)]), "rows, batch size"
-    )
-    random = np.random.default_rng(data.draw(st.integers(0, 2**16), "seed"))
-    x, y = (random.normal(size=(rows, *s)) for s in (shape, output_shape))
-    if data.draw(st.booleans(), "pixels"):
-        x = random.integers(0, 255, x.shape).astype(np.uint8)
-    form = Form({"x": (shape, "uint8" if x.dtype == np.uint8 else "float"), "y": (output_shape, "float")})
-    program = training_program(network, form, [Goal("y", "sample_weight", Loss.registry.get(loss)())], rule)
-    values: dict[str, Any] = first_values(program, network.variables, rule)
-    values |= {"x": x, "y": y, "seed": key_of(5), "learning_rate": np.array(0.125)}
-    step = family({"": (program, values)}, rows, batch_size)
-    note(f"{network.blocks}")
-    wrong = disagreements(COMPILED[engine](), step, expected(step))
-    assert not wrong, "\n" + "\n".join(wrong)
-
-
-RULES = [name for name in OPTIMIZERS if not OPTIMIZERS.get(name).searches]
+@pytest.mark.parametrize("engine", ["native", "jax"])
+def test_a_step_agrees_with_the_reference(engine: str) -> None:
+    if engine == "native" and build.compiler() is None:
+        pytest.skip("no C compiler on the path: install gcc or clang")
+    if engine == "jax" and importlib.util.find_spec("jax") is None:
+        pytest.skip("jax not installed: pip install 'talweg[jax]'")
+    asked = machine.Run(SEED, "networks", engine, programs=COUNT, most_found=2)
+    again = f"TALWEG_SEED={SEED} TALWEG_NETWORKS={COUNT} pytest {os.path.relpath(__file__)} -k {engine}"
+    found = machine.go(asked).found
+    kept = [str(keeping.keep(outcome, again)) for outcome in found]
+    wrong = [line for outcome in found for line in outcome.wrong or []]
+    assert not found, "\n".join([f"to repeat: {again}", *wrong, *kept, keeping.program(found[0].recipe, engine)])
 
 
 @pytest.mark.parametrize("engine", ["reference", *COMPILED])

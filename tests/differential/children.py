@@ -3,6 +3,7 @@ fault it was."""
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import select
@@ -12,13 +13,15 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from conformance.families import Family, expected
 from differential import judging, units
 from differential.recipes import Recipe, program_of
+from talweg.engines.native.strategies import NAMES
+from talweg.graph import TABLE
 
 SECONDS = 120.0
 """That one program may take: it is seconds even where many threads share few cores."""
@@ -36,6 +39,20 @@ class Outcome:
 
 
 @dataclass
+class Met:
+    """How often an operation of the table, and a way of the writer, were exercised."""
+
+    operations: Counter[str] = field(default_factory=Counter)
+    strategies: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def lacking(self) -> list[str]:
+        """What no program met."""
+        ways = [f"way {name}" for name in NAMES if not self.strategies[name]]
+        return ways + [f"operation {name}" for name in TABLE if not self.operations[name]]
+
+
+@dataclass
 class _Ready:
     """A recipe on its way: its program, and the numbers of its units in the object."""
 
@@ -44,17 +61,13 @@ class _Ready:
     written: list[tuple[int, units.Written]]
 
 
-def outcomes(
-    recipes: Sequence[Recipe], engine: str = "native", operations: Counter[str] | None = None
-) -> list[Outcome]:
+def outcomes(recipes: Sequence[Recipe], engine: str = "native", met: Met | None = None) -> list[Outcome]:
     """What becomes of each recipe. They have one precision, one kind of vectors, and one way of compiling.
 
-    operations: where those that the programs have are counted.
+    met: where it is counted what was run, and judged.
     """
     done = [Outcome(recipe) for recipe in recipes]
     ready = [r for outcome in done if (r := _made(outcome, engine))]
-    if operations is not None:
-        operations.update(node.op.name for one in ready for node in one.family.program.order)
     made: Path | None = None
     if engine == "native" and ready:
         ready, made = _compiled(ready)
@@ -65,6 +78,11 @@ def outcomes(
     finally:
         if made is not None:
             shutil.rmtree(made.parent, ignore_errors=True)
+    if met is not None:
+        for one in ready:
+            met.operations.update(node.op.name for node in one.family.program.order)
+            for _, written in one.written:
+                met.strategies.update(written.unit.strategies)
     return done
 
 
@@ -161,6 +179,7 @@ def _lines(reading: int) -> Iterator[dict[str, Any]]:
 
 
 def _work(ready: list[_Ready], start: int, made: Path | None, writing: int) -> None:
+    faulthandler.disable()  # a death is no accident here, and told of in one line
     try:
         loaded = None if made is None else units.Object(made)
         for one in ready[start:]:

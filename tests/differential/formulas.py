@@ -266,10 +266,8 @@ def write_formula(member: dict[str, Any], rows: int, random: np.random.Generator
         outputs |= {f"d{n}": d for n, d in zip(leaf_names, found, strict=True)}
     used = [t for t in g.topological_order(outputs.values()) if t.op.name in ("input", "state")]
     states = tuple(t for t in used if t.op.name == "state")
-    updates = {}
-    if member["update"]:
-        updates = {s: s * 0.5 + (outputs[f"d{s.name}"] if f"d{s.name}" in outputs else 1.0) for s in states
-                   if s.dtype == "float"}  # fmt: skip
+    floats = [t for t in states if t.dtype == "float" and member["update"]]
+    updates = {t: t * 0.5 + outputs.get(f"d{t.name}", g.constant(1.0)) for t in floats}
     program = Program("formula", tuple(t for t in used if t.op.name == "input"), states, outputs, updates)
     return program, {t.name: _value(t, rows, random) for t in (*program.inputs, *program.states)}
 

@@ -1,4 +1,4 @@
-"""The machine: draws a batch, judges it, makes smaller what fails, and goes on until the programs or the minutes are up.
+"""The machine: draws a batch, judges it, makes smaller what fails, and goes on until programs or minutes are up.
 
 The programs of batch b are drawn by "seed/b": a seed repeats exactly, whatever the machine it runs on is like.
 """
@@ -6,13 +6,15 @@ The programs of batch b are drawn by "seed/b": a seed repeats exactly, whatever 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from itertools import count
+from multiprocessing import get_context
 from random import Random
 
-from differential import strategies
-from differential.children import Outcome, outcomes
+from differential.children import Met, Outcome, outcomes
 from differential.minimising import minimised
 from differential.recipes import Recipe, draw
 
@@ -37,17 +39,9 @@ class Tally:
     seconds: float = 0.0
     families: Counter[str] = field(default_factory=Counter)
     drawn: Counter[str] = field(default_factory=Counter)
-    strategies: Counter[str] = field(default_factory=Counter)
-    operations: Counter[str] = field(default_factory=Counter)
+    met: Met = field(default_factory=Met)
     found: list[Outcome] = field(default_factory=list)
     first_found: int = 0
-
-    @property
-    def not_exercised(self) -> list[str]:
-        """Strategies of the writer, and operations, that no program met."""
-        return [s for s in strategies.ALL if not self.strategies[s]] + [
-            f"operation {o}" for o in strategies.OPERATIONS if not self.operations[o]
-        ]
 
 
 @dataclass(frozen=True)
@@ -61,6 +55,7 @@ class Run:
     programs: int | None = None
     minutes: float | None = None
     most_found: int = 20
+    jobs: int = 1
     minimising: float = 60.0
 
 
@@ -75,31 +70,42 @@ def batch(run: Run, number: int) -> list[Recipe]:
 
 def go(run: Run, say: Callable[[str], None] = lambda _: None) -> Tally:
     """Runs until the programs, the minutes or the patience are up."""
-    tally, began, number = Tally(run.seed), time.monotonic(), 0
-    while True:
-        tally.seconds = time.monotonic() - began
-        if run.programs is not None and tally.programs >= run.programs:
-            break
-        if run.minutes is not None and tally.seconds >= 60 * run.minutes:
-            break
-        if len(tally.found) >= run.most_found:
-            say(f"stopped: {len(tally.found)} findings are enough for one run")
-            break
-        recipes = batch(run, number)
-        with strategies.counted(tally.strategies):
-            done = outcomes(recipes, run.engine, tally.operations)
+    tally, began = Tally(run.seed), time.monotonic()
+    for number, (done, met) in enumerate(_batches(run)):
+        tally.met.operations.update(met.operations)
+        tally.met.strategies.update(met.strategies)
         for outcome in done:
             _count(tally, outcome)
             if outcome.kind:
                 tally.first_found = tally.first_found or tally.programs
-                if len(tally.found) < MINIMISED:
-                    say(f"found after {tally.programs} programs ({outcome.kind}); made smaller ...")
-                    outcome = minimised(outcome, run.minimising, run.engine)
-                tally.found.append(outcome)
-        number += 1
-        if number % 10 == 0:
-            say(f"{tally.programs} programs in {time.monotonic() - began:.0f} s, {len(tally.found)} findings")
+                is_next = len(tally.found) < MINIMISED and run.minimising > 0
+                say(f"found after {tally.programs} programs ({outcome.kind})" + "; made smaller ..." * is_next)
+                tally.found.append(minimised(outcome, run.minimising, run.engine) if is_next else outcome)
+        tally.seconds = time.monotonic() - began
+        if number % 50 == 49:
+            say(f"{tally.programs} programs in {tally.seconds:.0f} s, {len(tally.found)} findings")
+        if len(tally.found) >= run.most_found:
+            say(f"stopped: {len(tally.found)} findings are enough for one run")
+            break
+        is_over = run.programs is not None and tally.programs >= run.programs
+        if is_over or (run.minutes is not None and tally.seconds >= 60 * run.minutes):
+            break
     return tally
+
+
+def _batches(run: Run) -> Iterator[tuple[list[Outcome], Met]]:
+    """What becomes of each batch, in order, for ever; `run.jobs` of them are at work at a time."""
+    with ProcessPoolExecutor(run.jobs, get_context("fork")) as pool:
+        waiting = deque(pool.submit(_one_batch, run, number) for number in range(run.jobs))
+        for number in count(run.jobs):
+            done = waiting.popleft().result()
+            waiting.append(pool.submit(_one_batch, run, number))
+            yield done
+
+
+def _one_batch(run: Run, number: int) -> tuple[list[Outcome], Met]:
+    met = Met()
+    return outcomes(batch(run, number), run.engine, met), met
 
 
 def _count(tally: Tally, outcome: Outcome) -> None:

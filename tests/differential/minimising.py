@@ -1,8 +1,8 @@
 """Less that fails alike: fewer members, layers, nodes, rows and threads, shorter axes.
 
-A recipe is JSON, so one rule does for all of it: leave out what a list or a member has, make a number smaller, turn what
-is true off. What then cannot be written is no candidate. Many candidates are compiled and judged at once; the first
-that still fails is the next to be made smaller.
+A recipe is JSON, so one rule does for all of it: leave out an element of a list, make a number smaller, turn off what
+is true. What then cannot be written is no candidate. Many candidates are compiled and judged at once; the first that
+still fails is the next to be made smaller.
 """
 
 from __future__ import annotations

@@ -20,9 +20,8 @@ from conformance import (
 )
 from differential import sizes
 from talweg import graph as g
-from talweg.errors import TalwegError
 from talweg.gradient import gradient
-from talweg.graph import BATCH, Array, Program
+from talweg.graph import BATCH, Array, Program, Tensor
 from talweg.nn.activations import ACTIVATIONS
 from talweg.nn.constraints import CONSTRAINTS
 from talweg.nn.losses import Loss
@@ -86,9 +85,15 @@ def _rule(member: Drawn, rows: int, random: np.random.Generator) -> tuple[Progra
     new[iterations] = iterations + g.constant(1, "uint")
     values: Values = {**rule.memory(weights), "iterations": np.uint32(0), "rate": np.array(0.125)}
     values |= {t.name: random.normal(size=t.shape) for t in (*weights, *slopes)}
-    row = g.input_tensor("row", (BATCH,))  # so that there are steps
-    program = Program(member["name"], (*slopes, rate, row), (*weights, *kept, iterations), {"row": row * 2.0}, new)
-    return program, {**values, "row": random.normal(size=rows)}
+    used, x = _layer(weights[0], rows, random)
+    program = Program(member["name"], (*slopes, rate, used.inputs[0]), (*weights, *kept, iterations), {"y": used}, new)
+    return program, values | x
+
+
+def _layer(w: Tensor, rows: int, random: np.random.Generator) -> tuple[Tensor, Values]:
+    """Rows times the weights, as in a dense layer: for how weights lie depends on who reads them."""
+    x = g.input_tensor("x", (BATCH, w.shape[0]))
+    return x @ w, {"x": random.normal(size=(rows, w.shape[0]))}  # type: ignore[arg-type]
 
 
 def _as_python(options: Drawn) -> Drawn:
@@ -154,30 +159,21 @@ def _penalty(member: Drawn, rows: int, random: np.random.Generator) -> tuple[Pro
     w = g.state_tensor("w", tuple(member["shape"]))
     penalty = REGULARIZERS.get(member["name"])(**member["options"])(w)
     [slope] = gradient(penalty, [w])
-    row = g.input_tensor("row", (BATCH,))
-    outputs = {"penalty": penalty, "slope": slope, "row": row * 2.0}
-    values = {"w": random.normal(size=w.shape), "row": random.normal(size=rows)}  # type: ignore[arg-type]
-    return Program(member["name"], (row,), (w,), outputs, {w: w - 0.125 * slope}), values
+    used, x = _layer(w, rows, random)
+    outputs = {"penalty": penalty, "slope": slope, "y": used}
+    values = {"w": random.normal(size=w.shape)}  # type: ignore[arg-type]
+    return Program(member["name"], (used.inputs[0],), (w,), outputs, {w: w - 0.125 * slope}), values | x
 
 
 def _constraint(member: Drawn, rows: int, random: np.random.Generator) -> tuple[Program, Values]:
     w = g.state_tensor("w", tuple(member["shape"]))
-    row = g.input_tensor("row", (BATCH,))
+    used, x = _layer(w, rows, random)
     new = CONSTRAINTS.get(member["name"])(**member["options"])(w)
-    values = {"w": random.normal(size=w.shape), "row": random.normal(size=rows)}  # type: ignore[arg-type]
-    return Program(member["name"], (row,), (w,), {"row": row * 2.0}, {w: new}), values
+    values = {"w": random.normal(size=w.shape)}  # type: ignore[arg-type]
+    return Program(member["name"], (used.inputs[0],), (w,), {"y": used}, {w: new}), values | x
 
 
 _WRITE = {
     **{"rule": _rule, "loss": _loss, "metric": _metric, "activation": _activation},
     **{"penalty": _penalty, "constraint": _constraint},
 }
-
-
-def fits(member: Drawn) -> bool:
-    """Whether a part can be written at the size that was drawn for it."""
-    try:
-        write_part(member, 2, np.random.default_rng(0))
-    except (TalwegError, ValueError, IndexError):
-        return False
-    return True

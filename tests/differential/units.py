@@ -101,8 +101,13 @@ class CompilerSaid(Exception):
     """What the compiler complained of."""
 
 
-def _numbered(source: str, number: int) -> str:
-    return re.sub(r"\b(k_\w+|step|steps|SHARED|OWN|PART)\b", rf"\1_p{number}", source)
+def _numbered(own: str, number: int) -> str:
+    """A program's own part, with a number after each name that it gives to something."""
+    given = [
+        *re.findall(r"^static [\w ]*?\**(\w+)\(", own, re.MULTILINE),
+        *re.findall(r"(\w+) =", own.partition("}")[0]),
+    ]
+    return re.sub(rf"\b({'|'.join(dict.fromkeys(given))})\b", rf"\1_p{number}", own)
 
 
 def together(sources: Sequence[str]) -> str:
