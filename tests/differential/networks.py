@@ -55,8 +55,8 @@ def draw_network(random: Random) -> Drawn:
     ends = [Input(tuple(shape))]
     wanted = random.randint(1, 5)
     for _ in range(6 * wanted):
-        entry = _entry(random, ends, len(entries))
         try:
+            entry = _entry(random, ends, len(entries))
             ends.append(_added(entry, ends))
             if np.prod(ends[-1].example_shape) > 4000:
                 raise TalwegError("too large")
@@ -69,7 +69,7 @@ def draw_network(random: Random) -> Drawn:
             break
     name, options = random.choice([rule for rule in parts.RULES if not OPTIMIZERS.get(rule[0]).searches])
     return {
-        **{"family": "network", "shape": shape, "layers": entries, "seed": random.randint(0, 9999)},
+        **{"family": "network", "shape": shape, "layers": entries, "seed": random.randrange(10**4)},
         **{"loss": random.choice(FIRM), "rule": name, "options": json.loads(json.dumps(options))},
         **{"program": random.choice(["train"] * 6 + ["evaluate", "predict"]), "pixels": random.random() < 0.3},
         **{"weighted": random.random() < 0.3, "metric": random.random() < 0.3},
@@ -131,7 +131,7 @@ def write_network(member: Drawn, rows: int, random: np.random.Generator) -> tupl
     rule = OPTIMIZERS.get(member["rule"])(**parts._as_python(member["options"]))
     x, y = (random.normal(size=(rows, *s)) for s in (shape, answer))
     if member["pixels"]:
-        x = random.integers(0, 255 if member["pixels"] else 5, x.shape).astype(np.uint8)
+        x = random.integers(0, 256, x.shape).astype(np.uint8)
     arrays: Any = {"x": (shape, "uint8" if member["pixels"] else "float"), "y": (answer, "float")}
     if member["weighted"]:
         arrays["sample_weight"] = ((), "float")
