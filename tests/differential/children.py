@@ -183,8 +183,13 @@ def _work(ready: list[_Ready], start: int, made: Path | None, writing: int) -> N
     try:
         loaded = None if made is None else units.Object(made)
         for one in ready[start:]:
-            what = expected(one.family)
             recipe = one.outcome.recipe
+            try:
+                what = expected(one.family)
+            except Exception as error:
+                said = {"kind": "refused", "wrong": [f"the reference: {type(error).__name__}: {error}", _where(error)]}
+                os.write(writing, json.dumps(said).encode() + b"\n")
+                continue
             if loaded is None:
                 verdict = judging.judge_jax(recipe, one.family, what)
             else:

@@ -239,6 +239,7 @@ def _node(random: Random, tensors: Tensors, number: int, most: int) -> Node:
         y = tensors[operands[1]]
         pairs = [(i, j) for i in range(x.rank) for j in range(y.rank) if x.shape[i] == y.shape[j]]
         chosen = random.sample(pairs, min(len(pairs), random.choice([1, 1, 2])))
+        chosen = chosen[: 1 if len({i for i, _ in chosen}) < 2 or len({j for _, j in chosen}) < 2 else 2]
         options["over"] = [[i for i, _ in chosen], [j for _, j in chosen]]
     elif op == "cast":
         options["dtype"] = random.choice(WHOLE)

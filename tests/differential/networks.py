@@ -6,6 +6,7 @@ Each layer stands as its configuration. Merging layers join what the one before 
 from __future__ import annotations
 
 import json
+import warnings
 from random import Random
 from typing import Any
 
@@ -97,7 +98,9 @@ def _entry(random: Random, ends: list[Any], number: int) -> Drawn:
 
 def _added(entry: Drawn, ends: list[Any]) -> Any:
     layer = Layer.from_config(entry["layer"])
-    return layer(ends[-1] if entry["with"] is None else [ends[-1], ends[entry["with"]]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as of a layer that passes no mask on
+        return layer(ends[-1] if entry["with"] is None else [ends[-1], ends[entry["with"]]])
 
 
 def _checked(ends: list[Any]) -> None:

@@ -303,8 +303,11 @@ def _scatter_meaning(x: Array, indices: Array, rows: int, paired: int) -> Array:
 
 
 def _scatter_shape(x: Tensor, indices: Tensor, rows: int, paired: int) -> Shape:
-    if x.shape[: indices.rank] != indices.shape:
-        raise ShapeError(f"values {list(x.shape)} must begin with the shape of the indices {list(indices.shape)}")
+    if x.shape[: indices.rank] != indices.shape or indices.rank < paired:
+        raise ShapeError(
+            f"values {list(x.shape)} must begin with the shape of the indices {list(indices.shape)}, of which {paired} "
+            "axes or more go together"
+        )
     return (*indices.shape[:paired], rows, *x.shape[indices.rank :])
 
 
