@@ -79,7 +79,7 @@ def go(run: Run, say: Callable[[str], None] = lambda _: None) -> Tally:
             if outcome.kind:
                 tally.first_found = tally.first_found or tally.programs
                 is_next = len(tally.found) < MINIMISED and run.minimising > 0
-                say(f"found after {tally.programs} programs ({outcome.kind})" + "; made smaller ..." * is_next)
+                say(f"found after {tally.programs} programs: {outcome.kind}, {'; '.join(outcome.wrong or [])[:500]}")
                 tally.found.append(minimised(outcome, run.minimising, run.engine) if is_next else outcome)
         tally.seconds = time.monotonic() - began
         if number % 50 == 49:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from dataclasses import dataclass
 
 from talweg.engines.base import has_rows
@@ -81,7 +82,10 @@ def tasks(s: Schedule, capacity: int, threads: int, lanes: int) -> list[Task]:
         if (plan := contraction.plan(k.nodes[0], capacity, s.columns))
     }
     rows = [x for x in program.inputs if has_rows(x)]
-    tables = {x: Table(x) for x in rows if _can_stay(x, s, plans, lanes)}
+    tables: dict[Tensor, Table] = {}
+    for x in rows:
+        if _can_stay(x, s, plans, tables, lanes):
+            tables[x] = Table(x)
     settings = [x for x in program.inputs if not has_rows(x)]
     out: list[Task] = []
     for i, x in enumerate(rows):
@@ -101,13 +105,18 @@ def tasks(s: Schedule, capacity: int, threads: int, lanes: int) -> list[Task]:
     return out
 
 
-def _can_stay(x: Tensor, s: Schedule, plans: dict[Tensor, contraction.Plan], lanes: int) -> bool:
-    """Whether rows of a data set can be read where they are: by contractions only, which find whole vectors there."""
+def _can_stay(
+    x: Tensor, s: Schedule, plans: dict[Tensor, contraction.Plan], tables: Container[Tensor], lanes: int
+) -> bool:
+    """Whether rows of a data set can be read where they are: by contractions only, which find whole vectors there.
+
+    A contraction reads one of its operands so: where the other is among `tables`, this one is gathered.
+    """
     if x.dtype != "float" or x.rank < 2 or not Layout(x.shape[1:], x.dtype, 1).is_dense:
         return False
     readers = [k for k in s.kernels if x in k.reads]
     for plan in (plans.get(k.nodes[0]) for k in readers):
-        if plan is None or plan.v is plan.s:
+        if plan is None or plan.v is plan.s or plan.v in tables or plan.s in tables:
             return False
         if plan.v is x and (plan.copy or plan.product or any(nest.width % lanes for nest in plan.nests)):
             return False
