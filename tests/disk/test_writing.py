@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import os
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support import ROOT
 from talweg.disk import writing
 from talweg.disk.process import this_process
 from talweg.disk.writing import GrowingFile, make_folder, part_name, sweep, written_whole
@@ -201,3 +204,40 @@ def test_a_part_s_name_is_short_enough_and_says_whose_it_is() -> None:
     for name in ("x" * 255, "é" * 127, "a"):
         assert len(os.fsencode(part_name(name))) < 255
     assert this_process().mark in part_name("a") and part_name("a") != part_name("a")
+
+
+MAY_WRITE = {
+    "disk/writing.py": "the door itself",
+    "disk/lock.py": "a dead lock, moved aside",
+    "data/datasets/fetch.py": "a download, into a folder of its own, renamed once its sum is right",
+    "engines/native/build.py": "the C that is compiled, in a workplace of its own",
+    "engines/native/cache.py": "an object, checked by its sum whenever it is read",
+    "engines/native/compilers.py": "a probe, and what a compiler says, in a workplace of its own",
+}
+
+
+def writes(tree: ast.AST) -> Iterator[str]:
+    """Calls that write, rename or make temporary files."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        modes = [a.value for a in [*node.args, *(k.value for k in node.keywords)] if isinstance(a, ast.Constant)]
+        opens = called.rpartition(".")[2] in ("open", "fdopen")
+        if opens and any(isinstance(m, str) and set(m) <= set("rwaxbt+") and set(m) & set("wax+") for m in modes):
+            yield f"{node.lineno}: {called}"
+        if called.rpartition(".")[2] in ("write_text", "write_bytes", "to_csv", "savez", "mkdtemp", "mkstemp", "touch"):
+            yield f"{node.lineno}: {called}"
+        if called in ("os.replace", "os.rename", "np.save"):
+            yield f"{node.lineno}: {called}"
+
+
+def test_everything_is_written_through_one_door() -> None:
+    source = ROOT / "src" / "talweg"
+    found = {}
+    for path in sorted(source.rglob("*.py")):
+        if calls := list(writes(ast.parse(path.read_text(encoding="utf-8")))):
+            found[path.relative_to(source).as_posix()] = calls
+    assert {"disk/writing.py", "engines/native/build.py"} <= found.keys()  # it sees them
+    assert found.keys() <= MAY_WRITE.keys() | {"train/run_folder.py"}, found
+    assert [call.rpartition(" ")[2] for call in found["train/run_folder.py"]] == ["os.rename"]  # of the whole folder

@@ -16,12 +16,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from talweg.data.datasets.bundled import Part
 from talweg.data.files import UntrustedFile, corrupt, read_everything
 from talweg.data.idx import parse_idx
+from talweg.disk.writing import make_folder, part_name, remove, sweep_once
 from talweg.errors import CorruptFileError, DataError
 
 TIMEOUT = (10.0, 60.0)  # seconds to connect, seconds between two pieces of an answer
@@ -131,7 +131,7 @@ def _downloaded(data: RemoteSet, tried: list[str]) -> list[bytearray]:
     """Fetches what the cache lacks. An address that fails once is not asked again."""
     folder = cache_folder() / data.folders[0]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise DataError(
             f"{folder}: cannot make the folder that keeps downloads ({error}); set XDG_CACHE_HOME"
@@ -166,13 +166,18 @@ def _fetch(address: str, folder: Path, file: RemoteFile) -> None:
     """Downloads one file into the folder, under its own name only once its sum is right."""
     import pooch
 
-    with TemporaryDirectory(prefix=".download-", dir=folder) as temporary:
-        archive = Path(temporary, file.name + ".gz")
+    sweep_once(folder)  # of downloads that were cut short
+    temporary = folder / part_name("download")
+    temporary.mkdir()
+    try:
+        archive = temporary / f"{file.name}.gz"
         with open(archive, "wb") as kept, _progress(address) as bar:
             receiver = _Receiver(address, kept, 2 * file.size + 2**16, bar)
             pooch.HTTPDownloader(progressbar=receiver, chunk_size=2**16, timeout=TIMEOUT)(address, receiver, None)
         _verified(archive.parent, file)
         os.replace(archive, folder / archive.name)
+    finally:
+        remove(temporary)
 
 
 @contextmanager
