@@ -10,11 +10,45 @@ from __future__ import annotations
 import difflib
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from talweg.escapes import visible
 
 MANY = 24  # names; of more, a message lists the nearest half as many
+
+
+def _in_python(name: str, value: object) -> str:
+    return name if value is ... else f"{name}={value!r}"
+
+
+_words: ContextVar[Callable[[str, object], str]] = ContextVar("words", default=_in_python)
+
+
+def argument(name: str, value: object = ...) -> str:
+    """An argument as whoever asked writes it: a message says what to do in the reader's own words.
+
+    In Python that is ``missing='drop'``. A command line speaks of its options (`speaking`): ``--missing drop``.
+
+    >>> argument("missing"), argument("ignore", ["id"])
+    ('missing', "ignore=['id']")
+    """
+    return _words.get()(name, value)
+
+
+@contextmanager
+def speaking(words: Callable[[str, object], str]) -> Iterator[None]:
+    """Within, `argument(name, value)` is written as `words(name, value)` has it."""
+    token = _words.set(words)
+    try:
+        yield
+    finally:
+        _words.reset(token)
+
+
+class DataWarning(UserWarning):
+    """Data that can be learned from but is probably not what was meant; the message names the remedy."""
 
 
 class TalwegError(Exception):

@@ -1,51 +1,47 @@
-"""CSV: a table read with pandas, and every decision about it told.
+"""CSV: a table read, and every decision about it told.
 
-What a column is (number, truth value, category), what the task is, and what is missing can be seen in the
-file; what to *do* about missing values cannot, so that is asked and never guessed.
+csv_text.py    bytes -> rows of equal length          cells.py    rows -> columns of numbers and texts
+deciding.py    what each column is                    target.py   what is to be predicted
+holes.py       missing cells                          suspicion.py  what is legal and probably not meant
+column.py, table.py   the encoding that is saved with the model
 """
 
 from __future__ import annotations
 
-import io
 import os
-import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from talweg.data.files import MAX_BYTES, corrupt, read_everything
-from talweg.data.table import (
-    CATEGORY,
-    CLASSIFICATION,
-    NUMBER,
-    REGRESSION,
-    TRUTH,
-    Column,
-    TableEncoding,
-    as_numbers,
-    check_target,
-    class_texts,
-    shown,
-)
-from talweg.errors import CorruptFileError, DataError, UsageError
-
-MOST_CLASSES = 20  # A target of more distinct whole numbers than this is taken for a quantity.
+from talweg.data import dates as dates_
+from talweg.data.cells import Cells, Table, number_in, read_table
+from talweg.data.column import CATEGORY, DATE, NUMBER, Column
+from talweg.data.csv_text import Dialect
+from talweg.data.deciding import DATES, ELAPSED, Choices, Told, date_order, decide, kind_of
+from talweg.data.files import MAX_BYTES
+from talweg.data.holes import MISSING_CHOICES, without_holes
+from talweg.data.suspicion import check_counters, check_header, check_leaks, named_columns, without_constants
+from talweg.data.table import TableEncoding, check_column
+from talweg.data.target import decide_target
+from talweg.errors import DataError, DataWarning, UnknownNameError, UsageError, argument, warn
 
 
 @dataclass(frozen=True)
 class TableData:
     """What `read_csv` found.
 
-    features: float32 (n, features).  target: int64 class numbers or float32 values, (n,).
+    features: float64 (n, features): float32 would round large numbers together before they are scaled.
+    target: int64 class numbers or float32 values, (n,).
     class_names: what class number k is called; None for regression.  encoding: to treat other files alike.
-    notes: sentences that say what was decided.  filled: bool (n, features), where a missing number was.
+    notes: sentences that say what was decided.  filled: bool (n, features), where a missing cell was filled.
+    warnings: sentences on what is probably not meant.  rows: the number of each row in the file, from 1.
+    time: when each row was, (n,), by the column that `split_by` named; for `train_test_split(order_by=...)`.
     """
 
-    features: NDArray[np.float32]
+    features: NDArray[np.floating[Any]]
     target: NDArray[Any]
     feature_names: tuple[str, ...]
     class_names: tuple[str, ...] | None
@@ -53,24 +49,43 @@ class TableData:
     encoding: TableEncoding
     notes: tuple[str, ...]
     filled: NDArray[np.bool_]
+    warnings: tuple[str, ...] = ()
+    rows: NDArray[np.int64] | None = None
+    time: NDArray[np.float64] | None = None
 
     def filled_from(self, rows: Any) -> TableData:
-        """The same table, with the means for missing numbers taken from some rows only: the training part.
+        """The same table, with what was learned from it (means and most frequent values for missing cells, ranges)
+        taken from some rows only: the training part.
 
-        rows: their numbers, or a mask. `read_csv(missing="mean")` cannot know the training part yet, so call
-        this after the split; otherwise the test part has a share in the means.
+        rows: their numbers, or a mask. `read_csv(missing="mean")` cannot know the training part yet, so call this after
+        the split; otherwise the test part has a share in the means.
         """
+        return self._fitted(rows, narrow=False)
+
+    def in_float32(self, rows: Any) -> TableData:
+        """As `filled_from`, with float32 features. Columns that float32 would round together are standardised first."""
+        return self._fitted(rows, narrow=True)
+
+    def _fitted(self, rows: Any, narrow: bool) -> TableData:
         features, columns, start = self.features.copy(), list(self.encoding.columns), 0
         for i, column in enumerate(columns):
-            if column.fill is not None:
-                known = self.features[rows, start][~self.filled[rows, start]]
-                if not known.size:
-                    raise DataError(
-                        f"column {column.name!r}: no number is known in the given rows, so there is no mean"
-                    )
-                columns[i] = replace(column, fill=float(known.mean(dtype=np.float64)))
-                features[self.filled[:, start], start] = columns[i].fill
-            start += len(column.feature_names)
+            block = slice(start, start := start + len(column.feature_names))
+            if column.kind == DATE and column.parts:
+                continue  # nothing is learned from it, and nothing filled
+            filled = self.filled[:, block][:, 0]
+            values = _values(column, features[:, block])
+            known = values[rows][~filled[rows]]
+            if not known.size:
+                what = "no number is known in the given rows, so there is no mean"
+                raise DataError(f"column {column.name!r}: {what}")
+            fitted = column.fitted(known, column.fill is not None)
+            if narrow:
+                fitted = fitted.in_float32(known)
+            if (fill := fitted.value_of(fitted.fill)) is not None:
+                values[filled] = fill
+            features[:, block], columns[i] = fitted.block(values), fitted
+        if narrow:
+            features = features.astype(np.float32)
         return replace(self, features=features, encoding=replace(self.encoding, columns=tuple(columns)))
 
 
@@ -84,202 +99,194 @@ def read_csv(
     max_categories: int = 100,
     separator: str = ",",
     encoding: str = "utf-8",
+    decimal: str = ".",
+    thousands: str | None = None,
+    comment: str | None = None,
+    header: bool = True,
+    na_values: Collection[str] | None = None,
+    categorical: Collection[str] = (),
+    dates: str = "elapsed",
+    date_order: str | None = None,
+    split_by: str | None = None,
 ) -> TableData:
     """Reads a table with a header row and encodes it for learning. The file may be gzipped.
 
-    target: the column to predict.  task: "classification" or "regression"; None decides by the target: text,
-    truth values, and at most 20 distinct whole numbers (each found twice on average) are classes, all else
-    is a quantity.
-    missing: "error", "drop" (leaves those rows out) or "mean" (puts the column's mean there; numbers only; see
-    `TableData.filled_from`).  ignore: columns to leave out.  max_categories: a text column with more
-    distinct values is an error, since it is rather a name or a date than a category.
+        Parameters
+        ----------
+        target : the column to predict.
+        task : "classification" or "regression"; None decides by the target: text, truth values, and at most 20 distinct
+            whole numbers (each found twice on average) are classes, all else is a quantity.
+        missing : "error"; "drop" leaves those rows out; "mean" puts the column's mean there (numbers only);
+            "most_frequent" does, and the most frequent text into columns of texts; "category" makes missing texts a
+            category of their own. See `TableData.filled_from`.
+        ignore : columns to leave out.
+        max_categories : a text column with more distinct values is an error.
+    separator, encoding : the mark between cells, and how the bytes stand for letters.
+    decimal, thousands : the marks in numbers. With decimal="," 1,5 is one and a half.
+    comment : a mark such as "#"; lines that begin with it are left out.
+    header : False if the first row is data; then the columns are called c1, c2, ...
+    na_values : the texts that mean "missing", instead of pandas's (NA, nan, NULL, ...). With [""] only empty cells do.
+    categorical : columns of numbers that are codes, such as "007", and are read as categories.
+    dates : a column of dates becomes the days since the first one ("elapsed"), or year, month, day, weekday and, where
+        there are any, hours ("parts").
+    date_order : "ymd", "dmy" or "mdy", where it cannot be seen.
+    split_by : a column of dates or numbers that says when each row was. It becomes `TableData.time`, and a feature only
+        with dates="parts".
 
-    Raises `UnknownNameError` if the target is no column, `DataError` for missing values, infinities, text
-    among numbers, and empty tables, `CorruptFileError` if it is no CSV.
+    Warns (`DataWarning`) of what is legal and probably not meant: row numbers as features, copies of the target,
+    classes with one row, many categories.
+
+    Raises `UnknownNameError` if the target is no column; `DataError` for missing values, infinities, text among
+    numbers, names and identifiers as features, and empty tables; `CorruptFileError` if it is no CSV.
 
     >>> import tempfile, pathlib
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "fruit.csv")
-    ...     _ = path.write_text("weight,skin,fruit\\n150,smooth,apple\\n110,rough,kiwi\\n170,smooth,apple\\n")
-    ...     table = read_csv(path, target="fruit")
+    ...     _ = path.write_text("size,skin,kind\\n15,smooth,pome\\n9,rough,kiwi\\n17,smooth,pome\\n8,rough,kiwi\\n")
+    ...     table = read_csv(path, target="kind")
     >>> table.feature_names, table.class_names, table.target.tolist()
-    (('weight', 'skin=rough', 'skin=smooth'), ('apple', 'kiwi'), [0, 1, 0])
+    (('size', 'skin=rough', 'skin=smooth'), ('kiwi', 'pome'), [1, 0, 1, 0])
     >>> print(*table.notes, sep="\\n")
-    3 rows, 2 columns of features (3 after encoding), target 'fruit'.
+    4 rows, 2 columns of features (3 after encoding), target 'kind'.
     Column 'skin' is a category with 2 values, one-hot encoded: rough, smooth.
-    Task: classification, because the target is text; 2 classes: apple, kiwi.
+    Task: classification, because the target is text; 2 classes: kiwi, pome.
     """
-    if missing not in ("error", "drop", "mean"):
-        raise UsageError(f"missing: expected 'error', 'drop' or 'mean', but got {missing!r}")
-    frame = parse_csv(path, separator=separator, encoding=encoding)
-    check_target(target, frame.columns)
-    for name in ignore:
-        check_target(name, frame.columns)
-    frame = frame.drop(columns=[name for name in ignore if name != target])
-    if len(frame) == 0 or frame.shape[1] < 2:
-        raise DataError(f"{path}: expected rows with a target and at least one feature, but the table is {frame.shape}")
-    notes: list[str] = []
-    if ignore:
-        notes.append(f"Left out as asked: {', '.join(ignore)}.")
-    frame = _without_missing(path, frame, target, missing, notes)
+    for name, value, known in (("missing", missing, MISSING_CHOICES), ("dates", dates, DATES)):
+        if value not in known:
+            raise UsageError(f"{argument(name)}: expected {' or '.join(map(repr, known))}, but got {value!r}")
+    if date_order not in (None, *dates_.ORDERS):
+        raise UsageError(f"{argument('date_order')}: expected 'ymd', 'dmy' or 'mdy', but got {date_order!r}")
+    for name, columns in (("ignore", ignore), ("categorical", categorical)):
+        if isinstance(columns, str):
+            raise UsageError(
+                f"{argument(name)}: expected a list of columns, but got {columns!r}; give {argument(name, [columns])}"
+            )
+    marks = None if na_values is None else na_values if isinstance(na_values, str) else tuple(na_values)
+    dialect = Dialect(separator, encoding, decimal, thousands, comment, header, marks)  # type: ignore[arg-type]
+    choices = Choices(missing, tuple(categorical), max_categories, dates, date_order)
+    texts = {target, *categorical}
     try:
-        columns = [_column(frame[name], max_categories, notes) for name in frame.columns if name != target]
-        kind, task, classes = _target(frame[target], task, notes)
-        encoded = TableEncoding(tuple(columns), target, kind, task, classes)
-        features, values = encoded.encode(frame), encoded.encode_target(frame)
+        found = _encoded(
+            read_table(path, dialect, texts.__contains__), target, task, tuple(ignore), split_by, choices, dialect
+        )
     except DataError as error:
-        raise type(error)(f"{path}: {error}") from error
-    width = f" ({features.shape[1]} after encoding)" if features.shape[1] != len(columns) else ""
-    notes.insert(0, f"{len(frame)} rows, {len(columns)} columns of features{width}, target {target!r}.")
-    filled = np.concatenate(
-        [np.repeat(frame[c.name].isna().to_numpy()[:, None], len(c.feature_names), axis=1) for c in columns],
-        axis=1,
+        raise error if str(error).startswith(f"{path}:") else type(error)(f"{path}: {error}") from error
+    for warning in found.warnings:
+        warn(f"{path}: {warning}", DataWarning)
+    return found
+
+
+def _encoded(
+    table: Table,
+    target: str,
+    task: str | None,
+    ignore: tuple[str, ...],
+    split_by: str | None,
+    choices: Choices,
+    dialect: Dialect,
+) -> TableData:
+    told = Told(list(table.notes), list(table.warnings))
+    table, when = _chosen(table, target, ignore, split_by, choices, told)
+    check_counters(table, target, told)
+    table = without_constants(without_holes(table, target, choices, told), target, told)
+    if len(table.columns) < 2:
+        raise DataError("no column is left to learn from; give the table another feature")
+    features = [cells for name, cells in table.columns.items() if name != target]
+    columns = [decide(cells, choices, told) for cells in features]
+    kind, task, classes = decide_target(table.columns[target], task, choices, told)
+    check_leaks(table, target, classes is not None, told)
+    encoding = TableEncoding(tuple(columns), target, kind, task, classes, dialect)
+    size = len(table) * len(encoding.feature_names)
+    if size * 8 > MAX_BYTES:
+        raise DataError(
+            f"{len(table):,} rows of {len(encoding.feature_names):,} features after encoding take {size * 8:,} bytes, "
+            "more "
+            f"than {MAX_BYTES:,}; leave columns out with {argument('ignore')}, or take fewer rows"
+        )
+    values = encoding.encode(table)
+    width = f" ({values.shape[1]} after encoding)" if values.shape[1] != len(columns) else ""
+    told.notes.insert(0, f"{len(table)} rows, {len(columns)} columns of features{width}, target {target!r}.")
+    filled = [
+        np.repeat(cells.missing[:, None], len(c.feature_names), axis=1)
+        for c, cells in zip(columns, features, strict=True)
+    ]
+    return TableData(
+        values,
+        encoding.encode_target(table),
+        encoding.feature_names,
+        classes,
+        task,
+        encoding,
+        tuple(told.notes),
+        np.concatenate(filled, axis=1),
+        tuple(told.warnings),
+        table.places.rows,
+        None if when is None else when[table.places.rows - 1],
     )
-    return TableData(features, values, encoded.feature_names, classes, task, encoded, tuple(notes), filled)
 
 
-def parse_csv(
-    path: str | os.PathLike[str],
-    *,
-    separator: str = ",",
-    encoding: str = "utf-8",
-    text_columns: Sequence[str] = (),
-) -> Any:
-    """A pandas frame with the types that pandas finds, but text in `text_columns`.
-
-    Raises `CorruptFileError` if rows are longer than the header or the bytes are not text in `encoding`.
-    """
-    import pandas as pd
-
-    data = io.BytesIO(read_everything(path, "a CSV file", max_bytes=MAX_BYTES))
+def _chosen(
+    table: Table, target: str, ignore: tuple[str, ...], split_by: str | None, choices: Choices, told: Told
+) -> tuple[Table, NDArray[np.float64] | None]:
+    """The columns that were asked for, and the time of each row of the file."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # pandas would drop cells and only warn
-            types = dict.fromkeys(text_columns, str)
-            frame = pd.read_csv(data, sep=separator, encoding=encoding, dtype=types, index_col=False, low_memory=False)
-    except pd.errors.EmptyDataError as error:
-        raise DataError(f"{path}: expected a table with a header row, but the file is empty") from error
-    except (UnicodeDecodeError, LookupError) as error:
-        raise CorruptFileError(
-            f"{path}: expected text in {encoding}, but {error}; give the encoding it has (often 'latin-1' or 'cp1252')"
-        ) from error
-    except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
-        raise corrupt(Path(path), "a CSV file with as many cells in each row as in the first", str(error)) from error
-    frame.columns = [str(name) for name in frame.columns]
-    if frame.shape[1] == 1 and any(mark in frame.columns[0] for mark in ";\t|"):
+        check_column(target, table.columns, "target column")
+    except UnknownNameError as error:
+        raise _with_hint(error, table) from None
+    for name in (*ignore, *choices.categorical, *([] if split_by is None else [split_by])):
+        check_column(name, table.columns)
+    if target in ignore:
+        raise UsageError(f"{argument('ignore')}: {target!r} is the target; leave another column out")
+    table = table.without(ignore)
+    if ignore:
+        told.notes.append(f"Left out as asked: {', '.join(ignore)}.")
+    table = named_columns(table, target, told)
+    if len(table) == 0 or len(table.columns) < 2:
         raise DataError(
-            f"{path}: the only column is {frame.columns[0]!r}; give separator=';' (or the mark that parts its cells)"
+            f"expected rows with a target and at least one feature, but the table has {len(table)} rows and the "
+            "columns "
+            f"{', '.join(map(repr, table.columns))}"
         )
-    return frame
+    check_header(table, told)
+    if split_by is None:
+        return table, None
+    when, is_date = _time(table.columns[split_by], choices)
+    if split_by in (target, *ignore) or (is_date and choices.dates != ELAPSED):
+        return table, when
+    told.notes.append(f"Column {split_by!r} orders the rows in time and is no feature.")
+    return table.without([split_by]), when
 
 
-def _without_missing(path: Any, frame: Any, target: str, missing: str, notes: list[str]) -> Any:
-    """The frame without the rows that must go; raises where the user has to decide."""
-    counts = {name: int(n) for name, n in frame.isna().sum().items() if n}
-    if not counts:
-        return frame
-    listed = ", ".join(f"{name!r} has {n}" for name, n in counts.items())
-    complete = frame.dropna()
-    if missing == "error":
+def _with_hint(error: UnknownNameError, table: Table) -> UnknownNameError:
+    """Why the target may not be among the columns: a comment or data where the header should be."""
+    names = list(table.columns)
+    hint = ""
+    if names and names[0].startswith("#"):
+        hint = f". The first row looks like a comment: {argument('comment', '#')} leaves such lines out"
+    elif any(np.isfinite(number_in(name)) for name in names):
+        hint = f". The first row looks like data: with {argument('header', False)} the columns are called c1, c2, ..."
+    error.args = (f"{error}{hint}",)
+    return error
+
+
+def _time(cells: Cells, choices: Choices) -> tuple[NDArray[np.float64], bool]:
+    """When each row was, and whether the column holds dates. Raises `DataError` for texts and missing cells."""
+    kind = kind_of(cells, choices)
+    if kind not in (NUMBER, DATE) or cells.missing.any():
+        what = f"has {int(cells.missing.sum())} missing cells" if kind != CATEGORY else "holds texts"
         raise DataError(
-            f"{path}: missing values in {len(frame) - len(complete)} of {len(frame)} rows: column {listed}. Say what "
-            f"to do (--missing on the command line): missing='drop' leaves those rows out ({len(complete)} stay), "
-            "missing='mean' puts the column's mean in their place (numbers only), ignore=[…] leaves a column out."
+            f"column {cells.name!r}: {argument('split_by')} needs dates or numbers in every row, but it {what}"
         )
-    if missing == "drop":
-        if complete.empty:
-            raise DataError(
-                f"{path}: every row misses a value (column {listed}), so dropping leaves none; use ignore=[…]"
-            )
-        notes.append(f"{len(frame) - len(complete)} rows with missing values were dropped: column {listed}.")
-        return complete.infer_objects().reset_index(drop=True)
-    for name in counts:
-        known = frame[name].dropna()
-        if name == target or known.empty or _kind(known) != NUMBER:
-            what = "is the target" if name == target else "is empty" if known.empty else "holds no numbers"
-            raise DataError(
-                f"{path}: missing='mean' cannot fill column {name!r}, which {what}; use missing='drop' or ignore=[…]"
-            )
-    notes.append(f"Missing numbers were replaced by their column's mean: column {listed}.")
-    return frame
+    order = (choices.date_order or date_order(cells)) if kind == DATE else dates_.YEAR_FIRST
+    column = Column(cells.name, kind, order=order)
+    values = column.values(cells)
+    if (bad := column.is_bad(values)).any():
+        raise DataError(column.complaint(cells, bad))
+    return values, kind == DATE
 
 
-def _kind(known: Any) -> str:
-    """What a column is, by the cells that are there. Raises `DataError` for a few texts among numbers."""
-    from pandas.api.types import is_bool_dtype, is_numeric_dtype
-
-    if is_bool_dtype(known.infer_objects()):
-        return TRUTH
-    if is_numeric_dtype(known):
-        return NUMBER
-    numbers = np.isfinite(as_numbers(known))
-    if numbers.all():
-        return NUMBER
-    if numbers.mean() >= 0.5:
-        texts = known[~numbers]
-        listed = ", ".join(f"{shown(cell)} in row {row + 1}" for row, cell in list(texts.items())[:3])
-        raise DataError(
-            f"column {known.name!r}: {int(numbers.sum())} cells are numbers and {len(texts)} are not ({listed}). "
-            "Correct them, leave them empty (missing), or leave the column out with ignore=[…]."
-        )
-    return CATEGORY
-
-
-def _column(series: Any, max_categories: int, notes: list[str]) -> Column:
-    """A column of features as it will be encoded."""
-    known = series.dropna()
-    kind = _kind(known)
-    if kind == CATEGORY:
-        categories = tuple(sorted({str(cell) for cell in known}))
-        if len(categories) > max_categories:
-            raise DataError(
-                f"column {series.name!r}: {len(categories)} different texts (such as {categories[0]!r}) in "
-                f"{len(series)} rows are more than max_categories={max_categories}: a name, a date or free text? "
-                f"Leave it out with ignore=[{series.name!r}], or raise max_categories."
-            )
-        notes.append(
-            f"Column {series.name!r} is a category with {len(categories)} values, one-hot encoded: "
-            f"{', '.join(categories)}."
-        )
-        return Column(str(series.name), kind, categories)
-    if kind == TRUTH:
-        notes.append(f"Column {series.name!r} holds truth values: 0 for false, 1 for true.")
-        return Column(str(series.name), kind)
-    numbers = as_numbers(known)
-    if len(numbers) > 10 and (np.diff(numbers) == 1).all():
-        notes.append(f"Column {series.name!r} only counts the rows; leave it out with ignore=[{series.name!r}] if so.")
-    return Column(str(series.name), kind, fill=float(numbers.mean()) if len(known) < len(series) else None)
-
-
-def _target(series: Any, task: str | None, notes: list[str]) -> tuple[str, str, tuple[str, ...] | None]:
-    """(kind, task, class names) of the target, with the reason noted."""
-    if task not in (None, CLASSIFICATION, REGRESSION):
-        raise UsageError(f"task: expected {CLASSIFICATION!r} or {REGRESSION!r}, but got {task!r}")
-    kind = _kind(series)
-    because = "as asked"
-    if kind != NUMBER:
-        if task == REGRESSION:
-            raise DataError(f"target {series.name!r}: regression needs numbers, but it holds {shown(series.iloc[0])}")
-        because = because if task else f"because the target is {'text' if kind == CATEGORY else 'a truth value'}"
-        task = CLASSIFICATION
-    elif task is None:
-        task, because = _task_of_numbers(as_numbers(series))
-    if task == REGRESSION:
-        notes.append(f"Task: regression, {because}.")
-        return kind, task, None
-    texts = set(class_texts(series, kind))
-    classes = tuple(sorted(texts, key=int) if kind == NUMBER else sorted(texts))
-    if len(classes) < 2:
-        raise DataError(f"target {series.name!r}: expected at least two classes, but every row holds {classes[0]!r}")
-    listed = ", ".join(classes[:12]) + (", …" if len(classes) > 12 else "")
-    notes.append(f"Task: classification, {because}; {len(classes)} classes: {listed}.")
-    return kind, task, classes
-
-
-def _task_of_numbers(numbers: NDArray[np.float64]) -> tuple[str, str]:
-    distinct = np.unique(numbers)
-    if not np.isfinite(numbers).all() or (distinct != np.floor(distinct)).any():
-        return REGRESSION, "because the target has fractions"
-    if len(distinct) <= min(MOST_CLASSES, len(numbers) // 2):
-        return CLASSIFICATION, f"because the target has only {len(distinct)} different whole numbers"
-    return REGRESSION, f"because the target has {len(distinct)} different numbers in {len(numbers)} rows"
+def _values(column: Column, block: NDArray[np.floating[Any]]) -> NDArray[Any]:
+    """What `Column.values` gave, from the features that `Column.block` made of it."""
+    if column.kind == CATEGORY:
+        return block.argmax(axis=1)
+    return np.asarray(block[:, 0] * column.scale + column.offset)

@@ -15,9 +15,10 @@ def train_test_split(
     test_size: float | int = 0.2,
     validation_size: float | int = 0.0,
     stratify: ArrayLike | None = None,
+    order_by: ArrayLike | None = None,
     seed: int = 0,
 ) -> list[Any]:
-    """Splits the rows of arrays of equal length at random into training, (validation) and test parts.
+    """Splits the rows of arrays of equal length into training, (validation) and test parts, at random or by time.
 
     Arrays, lists and pandas frames stay what they are. Returns, as scikit-learn does, the parts of the first
     array, then those of the second: ``x_train, x_test, y_train, y_test``, and with a validation part
@@ -25,6 +26,9 @@ def train_test_split(
 
     test_size, validation_size: a fraction of all rows (0 < f < 1, rounded up), or a number of rows.
     stratify: labels, (n,); each part then has the classes in the proportions of the whole.
+    order_by: when each row was, (n,): numbers or dates. The test part is then the latest rows, the validation part
+    those before them, and the training part the earliest: a model that shall foretell is tested on what came later.
+    Rows of one time stay in one part.
     seed: the same seed gives the same parts.
 
     Every row goes to exactly one part. Rows that are *equal* may go to different parts: if the data repeats
@@ -45,6 +49,11 @@ def train_test_split(
             f"test_size={test_size}, validation_size={validation_size}: they take {test + validation} of {rows} rows "
             "and leave none for training; make them smaller"
         )
+    if order_by is not None:
+        if stratify is not None:
+            raise UsageError("order_by: rows in the order of time cannot be stratified too; leave stratify out")
+        by_time = _in_time(order_by, rows, validation, test)
+        return [_take(array, part) for array in arrays for part in by_time]
     labels = None
     if stratify is not None:
         labels = _labels(stratify, rows)
@@ -76,6 +85,35 @@ def _split_in_two(rows: int, test: int, labels: Any, seed: int) -> tuple[Any, An
         parts[0].append(of_class[: first[k]])
         parts[1].append(of_class[first[k] : first[k] + second[k]])
     return random.permutation(np.concatenate(parts[0])), random.permutation(np.concatenate(parts[1]))
+
+
+def _in_time(order_by: ArrayLike, rows: int, validation: int, test: int) -> list[Any]:
+    """The rows of the parts, earliest first. A border that falls among rows of one time moves to where the time "
+    "ends."""
+    time = np.asarray(order_by)
+    if time.shape != (rows,) or time.dtype.kind not in "iufM" or (time != time).any():
+        raise DataError(
+            f"order_by: expected a number or a date for each of {rows} rows, none of them missing, but got "
+            f"{time.dtype} of "
+            f"shape {time.shape}"
+        )
+    order = np.argsort(time, kind="stable")
+    ends = np.flatnonzero(time[order][1:] != time[order][:-1]) + 1  # a border between two times
+    borders = [
+        int(ends[np.abs(ends - border).argmin()]) if len(ends) else 0 for border in _borders(rows, validation, test)
+    ]
+    parts = np.split(order, borders)
+    if not all(len(part) for part in parts):
+        raise DataError(
+            f"order_by: {len(ends) + 1} different times in {rows} rows do not make {len(parts)} parts of which each "
+            "has a "
+            "time of its own; split at random, or by a column that tells finer"
+        )
+    return parts
+
+
+def _borders(rows: int, validation: int, test: int) -> list[int]:
+    return [rows - test - validation, *([rows - test] if validation else [])]
 
 
 def _in_proportion(counts: Any, rows: int, random: np.random.RandomState) -> Any:

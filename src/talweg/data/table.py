@@ -1,81 +1,50 @@
-"""How a table of numbers, truth values and text becomes a matrix, the same way in training and in prediction.
+"""How a table of numbers, truth values, texts and dates becomes a matrix, the same way in training and in prediction.
 
-A `TableEncoding` is made once, from the training file (`csv.py`), stored as JSON with the model, and applied
-to every later file. It guesses nothing: a category that training did not see, a missing column or a text
-where a number was is an error that names the column and the row.
+A `TableEncoding` is made once, from the training file (`csv.py`), stored as JSON with the model, and applied to every
+later file. A category that training did not see, a missing cell or a text where a number was is named with its row, and
+whoever asked decides: refuse the table, fill as in training, or skip the row.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from talweg.errors import DataError, UnknownNameError
+from talweg.data.cells import EXACT, Cells, Table, as_written, is_code, read_table, table_of
+from talweg.data.column import CATEGORY, KINDS, MISSING, NUMBER, TRUTH, Column, outside, range_of
+from talweg.data.csv_text import Dialect
+from talweg.errors import DataError, UnknownNameError, UsageError, argument
 
-NUMBER, TRUTH, CATEGORY = "number", "truth value", "category"
 CLASSIFICATION, REGRESSION = "classification", "regression"
-_TRUTHS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0}
+REFUSE, FILL, SKIP = BAD_ROWS = ("refuse", "fill", "skip")
+MOST_NAMES = 20  # columns in a message
 
 
 @dataclass(frozen=True)
-class Column:
-    """One column of the table: a number, a truth value (0 or 1), or one of `categories` (one-hot).
+class Encoded:
+    """What `TableEncoding.read_rows` made of a table.
 
-    `fill` takes the place of a missing number; None means that a missing number is an error.
+    features: float64 (n, features).  rows: the number of each of the n rows in the table, from 1.  skipped: number and
+    reason of each row that is not among them.  notes: sentences on what was filled, passed over or is out of range.
     """
 
-    name: str
-    kind: str
-    categories: tuple[str, ...] = ()
-    fill: float | None = None
-
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        """The names of its columns in the matrix: ``("colour=blue", "colour=red")`` for a category."""
-        return tuple(f"{self.name}={c}" for c in self.categories) if self.kind == CATEGORY else (self.name,)
-
-    def encode(self, series: Any) -> NDArray[np.float64]:
-        """A pandas series of n cells -> (n, its features). Raises `DataError` naming cell and row."""
-        missing = series.isna().to_numpy()
-        if missing.any() and (self.kind != NUMBER or self.fill is None):
-            raise DataError(
-                f"column {self.name!r}: {int(missing.sum())} missing values, the first in {_row(missing)}; this "
-                "model was trained without missing values there, so fill them or leave those rows out"
-            )
-        if self.kind == CATEGORY:
-            return self._one_hot(series.map(str))
-        if self.kind == TRUTH:
-            values = series.map(lambda cell: _TRUTHS.get(str(cell).strip().lower(), np.nan)).to_numpy(np.float64)
-        else:
-            values = as_numbers(series)
-            values[missing] = np.nan if self.fill is None else self.fill
-        if (bad := ~np.isfinite(values)).any():
-            cell = series.iloc[int(bad.argmax())]
-            raise DataError(
-                f"column {self.name!r}: expected a finite {self.kind} in every row, but {_row(bad)} holds {shown(cell)}"
-            )
-        return values[:, None]
-
-    def _one_hot(self, cells: Any) -> NDArray[np.float64]:
-        one_hot = cells.to_numpy(object)[:, None] == np.array(self.categories, object)
-        if (unseen := ~one_hot.any(axis=1)).any():
-            raise DataError(
-                f"column {self.name!r}: {_row(unseen)} holds {cells.iloc[int(unseen.argmax())]!r}, which training "
-                f"never saw; the categories are: {', '.join(self.categories)}"
-            )
-        return one_hot.astype(np.float64)
+    features: NDArray[np.float64]
+    rows: NDArray[np.int64]
+    skipped: Mapping[int, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class TableEncoding:
     """The columns that are features, in order, and the target.
 
-    `task` is "classification" (then `class_names` lists the classes) or "regression" (then it is None).
+    `task` is "classification" (then `class_names` lists the classes) or "regression" (then it is None). `dialect`: how
+    the training file was written.
     """
 
     columns: tuple[Column, ...]
@@ -83,134 +52,193 @@ class TableEncoding:
     target_kind: str
     task: str
     class_names: tuple[str, ...] | None = None
+    dialect: Dialect = Dialect()  # noqa: RUF009  (frozen)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
         return tuple(name for column in self.columns for name in column.feature_names)
 
-    def encode(self, frame: Any) -> NDArray[np.float32]:
-        """The features of a pandas frame, or of a mapping from column names to lists: float32 (n, features).
+    def encode(self, frame: Any, bad_rows: str = REFUSE) -> NDArray[np.float64]:
+        """The features of a pandas frame, or of a mapping from column names to lists: float64 (n, features).
 
         Columns are found by name; others, the target among them, are passed over.
-        Raises `DataError` for a column that is not there and for a cell that does not fit.
+        Raises `DataError` for a column that is not there and, unless `bad_rows` says otherwise (see `read_rows`), for a
+        cell that does not fit.
 
         >>> colour = Column("colour", CATEGORY, ("blue", "red"))
         >>> encoding = TableEncoding((Column("size", NUMBER), colour), "price", NUMBER, REGRESSION)
         >>> encoding.encode({"colour": ["red", "blue"], "size": [3, 4]})
         array([[3., 0., 1.],
-               [4., 1., 0.]], dtype=float32)
+               [4., 1., 0.]])
         """
-        frame = _as_frame(frame)
-        absent = [c.name for c in self.columns if c.name not in frame.columns]
-        if absent:
+        return self.read_rows(frame, bad_rows).features
+
+    def read_rows(self, frame: Any, bad_rows: str = REFUSE) -> Encoded:
+        """As `encode`, with a choice about rows with a cell that is missing, or whose like training never saw.
+
+        bad_rows: "refuse" raises `DataError`; "fill" puts the training part's mean or most frequent value there;
+        "skip" leaves the row out. The notes say what was done, and which numbers are outside of the training's range.
+
+        >>> encoding = TableEncoding((Column("size", NUMBER, typical=3.5),), "price", NUMBER, REGRESSION)
+                >>> encoding.read_rows({"size": [3, None, 4]}, bad_rows="skip").rows
+                array([1, 3])
+        """
+        if bad_rows not in BAD_ROWS:
+            raise UsageError(f"{argument('bad_rows')}: expected 'refuse', 'fill' or 'skip', but got {bad_rows!r}")
+        table = table_of(frame)
+        notes = self._check_names(table)
+        places = table.places
+        values, problems = [], dict[int, str]()
+        for column in self.columns:
+            cells = table.columns[column.name]
+            found = column.values(cells)
+            bad = column.is_bad(found)
+            if (fill := column.value_of(column.fill)) is not None:
+                found[bad & cells.missing] = fill
+                bad &= ~cells.missing
+            if bad.any() and bad_rows == FILL:
+                typical = column.value_of(column.typical if column.fill is None else column.fill)
+                if typical is None:
+                    raise DataError(
+                        f"{column.complaint(cells, bad)}; this model does not know what is typical of that column: use "
+                        f"{argument('bad_rows', SKIP)}"
+                    )
+                found[bad] = typical
+                notes.append(f"Column {column.name!r} was filled as in training in {places.listed(bad)}.")
+            elif bad.any() and bad_rows == REFUSE:
+                problems[len(problems)] = column.complaint(cells, bad)
+            elif bad.any():
+                for i in np.flatnonzero(bad):
+                    problems.setdefault(int(i), column.complaint(cells, np.arange(len(bad)) == i))
+            if (far := outside(column, found) & ~bad).any() and column.kind != CATEGORY:
+                notes.append(_out_of_range(column, cells, far))
+            values.append(found)
+        if problems and bad_rows == REFUSE:
+            listed = "; ".join(list(problems.values())[:5])
             raise DataError(
-                f"table: expected the columns that the model was trained on, but {_quoted(absent)} is not there; the "
-                f"columns are {_quoted(frame.columns)}"
+                f"{listed}. Correct the table, or choose {argument('bad_rows', SKIP)} (those rows get no prediction) "
+                "or "
+                f"{argument('bad_rows', FILL)} (as in training: the mean, or the most frequent value)"
             )
-        parts = [column.encode(frame[column.name]) for column in self.columns]
-        return np.concatenate(parts, axis=1).astype(np.float32)
+        kept = np.array([i not in problems for i in range(len(table))], bool)
+        blocks = [column.block(found[kept]) for column, found in zip(self.columns, values, strict=True)]
+        skipped = {int(places.rows[i]): problems[i] for i in sorted(problems)}
+        return Encoded(np.concatenate(blocks, axis=1), places.rows[kept], skipped, tuple(notes))
 
     def encode_target(self, frame: Any) -> NDArray[Any]:
         """The target: class numbers, int64 (n,), or values, float32 (n,). Raises `DataError`, as `encode`."""
-        frame = _as_frame(frame)
-        check_target(self.target, frame.columns)
-        series = frame[self.target]
-        if self.class_names is None:
-            return Column(self.target, NUMBER).encode(series)[:, 0].astype(np.float32)
-        if (missing := series.isna().to_numpy()).any():
-            raise DataError(f"target {self.target!r}: {int(missing.sum())} missing, the first in {_row(missing)}")
-        names = class_texts(series, self.target_kind)
-        one_hot = Column(self.target, CATEGORY, self.class_names)._one_hot(names)
-        return one_hot.argmax(axis=1).astype(np.int64)
+        table = table_of(frame)
+        check_column(self.target, table.columns, "target column")
+        cells = table.columns[self.target]
+        if (missing := cells.missing).any():
+            raise DataError(
+                f"target {self.target!r}: {int(missing.sum())} missing, the first in {cells.places.listed(missing)}"
+            )
+        column = Column(self.target, NUMBER if self.class_names is None else CATEGORY, self.class_names or ())
+        if self.class_names is not None:
+            names = np.empty(len(cells), object)
+            names[:] = class_texts(cells, self.target_kind)
+            cells = Cells(cells.name, cells.numbers, names, cells.places)
+        values = column.values(cells)
+        if (bad := column.is_bad(values)).any():
+            raise DataError(column.complaint(cells, bad))
+        return values if self.class_names is not None else values.astype(np.float32)
 
-    def read(self, path: str | os.PathLike[str], *, separator: str = ",", encoding: str = "utf-8") -> Any:
-        """A CSV file as a pandas frame, with categories left as text ("007" stays "007")."""
-        from talweg.data.csv import parse_csv
+    def read(self, path: str | os.PathLike[str], **changes: Any) -> Table:
+        """A CSV file, written as the training file was, with categories left as text ("007" stays "007").
 
-        text = [column.name for column in self.columns if column.kind == CATEGORY]
-        text += [self.target] if self.target_kind == CATEGORY else []
-        return parse_csv(path, separator=separator, encoding=encoding, text_columns=text)
+        changes: what is different in this file, by the names of `read_csv`: separator, encoding, decimal, ...
+        """
+        texts = {column.name for column in self.columns if column.kind == CATEGORY}
+        texts |= {self.target} if self.target_kind == CATEGORY else set()
+        dialect = Dialect(**{**asdict(self.dialect), **changes})
+        return read_table(path, dialect, texts.__contains__)
+
+    def _check_names(self, table: Table) -> list[str]:
+        """Raises `DataError` for a column that is not there; notes on those that the model does not use."""
+        wanted = [column.name for column in self.columns]
+        absent = [name for name in wanted if name not in table.columns]
+        if absent:
+            plain = {name.casefold().strip(): name for name in table.columns}
+            meant = [(n, plain[n.casefold().strip()]) for n in absent if n.casefold().strip() in plain]
+            hint = "".join(f"; rename {theirs!r} to {ours!r}" for ours, theirs in meant[:MOST_NAMES])
+            raise DataError(
+                f"table: expected the columns that the model was trained on, but {_quoted(absent)} "
+                f"{'is' if len(absent) == 1 else 'are'} not there; the columns are {_quoted(table.columns)}{hint}"
+            )
+        notes = list(table.notes + table.warnings)
+        extra = [name for name in table.columns if name not in wanted and name != self.target]
+        if self.target in table.columns:
+            notes.append(f"Column {self.target!r} is what the model predicts; what stands there is not looked at.")
+        if extra:
+            notes.append(f"Not used, because the model was not trained on it: column {_quoted(extra)}.")
+        if [name for name in table.columns if name in wanted] != wanted:
+            notes.append("The columns are in another order than in training; they were found by name.")
+        return notes
 
     def to_config(self) -> dict[str, Any]:
         """Plain JSON, from which `from_config` makes the same encoding again."""
-        config = asdict(self)
-        config["columns"] = [{**column, "categories": list(column["categories"])} for column in config["columns"]]
-        config["class_names"] = None if self.class_names is None else list(self.class_names)
-        return config
+        return {
+            "columns": [column.to_config() for column in self.columns],
+            "target": self.target,
+            "target_kind": self.target_kind,
+            "task": self.task,
+            "class_names": None if self.class_names is None else list(self.class_names),
+            "dialect": self.dialect.to_config(),
+        }
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> TableEncoding:
         """The encoding that `to_config` described. Raises `DataError` if it is not such a description."""
         try:
-            columns = tuple(
-                Column(
-                    str(column["name"]),
-                    _known(column["kind"], (NUMBER, TRUTH, CATEGORY)),
-                    tuple(map(str, column["categories"])),
-                    None if column["fill"] is None else float(column["fill"]),
-                )
-                for column in config["columns"]
-            )
             names = config["class_names"]
             return cls(
-                columns,
+                tuple(Column.from_config(column) for column in config["columns"]),
                 str(config["target"]),
-                _known(config["target_kind"], (NUMBER, TRUTH, CATEGORY)),
+                _known(config["target_kind"], KINDS),
                 _known(config["task"], (CLASSIFICATION, REGRESSION)),
                 None if names is None else tuple(map(str, names)),
+                Dialect.from_config(config.get("dialect", {})),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"config: expected what TableEncoding.to_config gives, but {error!r} came up") from error
 
 
-def shown(cell: Any) -> str:
-    """A cell as the file has it: inf and not np.float64(inf)."""
-    return repr(cell.item() if isinstance(cell, np.generic) else cell)
+def check_column(name: str, columns: Any, what: str = "column") -> None:
+    """Raises `UnknownNameError`, with the columns and the nearest name, if there is no such column."""
+    if name not in columns:
+        raise UnknownNameError(what, name, map(str, columns))
 
 
-def check_target(target: str, columns: Any) -> None:
-    """Raises `UnknownNameError`, with the columns and the nearest name, if the target is none of them."""
-    if target not in columns:
-        raise UnknownNameError("target column", target, map(str, columns))
-
-
-def as_numbers(series: Any) -> NDArray[np.float64]:
-    """A series as float64, with NaN for what is missing or no number."""
-    import pandas as pd
-
-    return np.array(pd.to_numeric(series, errors="coerce"), np.float64)
-
-
-def class_texts(series: Any, kind: str) -> Any:
-    """The name of each cell's class: whole numbers without a point, truth values as False and True."""
-    if kind == NUMBER:
-        numbers = as_numbers(series)
-        if (bad := ~(np.isfinite(numbers) & (numbers == np.floor(numbers)))).any():
-            cell = series.iloc[int(bad.argmax())]
-            raise DataError(
-                f"target {series.name!r}: expected classes (text or whole numbers), but {_row(bad)} holds {cell!r}; "
-                "task='regression' predicts numbers"
-            )
-        return series.map(lambda cell: str(int(float(cell))))
+def class_texts(cells: Cells, kind: str) -> list[str | None]:
+    """The name of each cell's class: whole numbers without a point, codes such as 007 as they are, False and True."""
+    texts = cells.as_texts()
+    if kind == CATEGORY:
+        return list(texts)
     if kind == TRUTH:
-        return series.map(
-            lambda cell: {1.0: "True", 0.0: "False"}.get(_TRUTHS.get(str(cell).strip().lower(), -1.0), str(cell))
-        )
-    return series.map(str)
-
-
-def _as_frame(frame: Any) -> Any:
-    import pandas as pd
-
-    if isinstance(frame, pd.DataFrame):
-        return frame
-    try:
-        return pd.DataFrame(frame)
-    except (ValueError, TypeError) as error:
+        return [
+            None if t is None else {"true": "True", "false": "False", "1": "True", "0": "False"}.get(t.lower(), t)
+            for t in texts
+        ]
+    numbers = cells.numbers
+    if (bad := ~(np.isfinite(numbers) & (numbers == np.floor(numbers)))).any():
+        i = int(bad.argmax())
         raise DataError(
-            f"table: expected a pandas frame or lists of equal length by column name, such as {{'age': [31, 40]}}, "
-            f"but {error}"
-        ) from error
+            f"target {cells.name!r}: expected classes (text or whole numbers), but {cells.places.at(i)} holds "
+            f"{cells.text(i)!r}; {argument('task', REGRESSION)} predicts numbers"
+        )
+    are_codes = any(is_code(text) for text in set(texts))
+    return [t if are_codes or abs(x) >= EXACT else as_written(x) for t, x in zip(texts, numbers, strict=True)]
+
+
+def _out_of_range(column: Column, cells: Cells, far: NDArray[np.bool_]) -> str:
+    first = int(far.argmax())
+    more = f" and {int(far.sum()) - 1:,} more rows" if far.sum() > 1 else ""
+    return (
+        f"Column {column.name!r}: {cells.text(first)} in {cells.places.at(first)}{more} is outside of what training "
+        "saw "
+        f"({range_of(column)}); the prediction is a guess there."
+    )
 
 
 def _known(value: str, values: tuple[str, ...]) -> str:
@@ -219,9 +247,10 @@ def _known(value: str, values: tuple[str, ...]) -> str:
     return value
 
 
-def _row(bad: NDArray[np.bool_]) -> str:
-    return f"row {int(bad.argmax()) + 1}"
-
-
 def _quoted(names: Any) -> str:
-    return ", ".join(repr(str(name)) for name in names)
+    names = list(names)
+    more = ", ..." if len(names) > MOST_NAMES else ""
+    return ", ".join(repr(str(name)) for name in names[:MOST_NAMES]) + more
+
+
+__all__ = ["CLASSIFICATION", "MISSING", "REGRESSION", "Column", "Encoded", "Table", "TableEncoding", "check_column"]
