@@ -312,7 +312,7 @@ WRONG = [
     (["train", "fruit.csv", "--target", "kind", "--task", "regression"], "regression needs numbers"),
     (["train", "fruit.csv", "--target", "kind", "--missing", "guess"], "guess"),
     (["train", "fruit.csv", "--target", "kind", "--size", "8x8"], "--size is for pictures"),
-    (["train", "fruit.csv", "--target", "kind", "--separator", ";"], "target"),
+    (["train", "fruit.csv", "--target", "kind", "--separator", ";"], "give --separator ,"),
     (["train", "diabetes", "--model", "softmax"], "is for classification"),
     (["train", "empty"], "one folder for each class"),
     (["train", "few.csv", "--target", "y"], "at least 10 rows"),

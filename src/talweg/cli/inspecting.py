@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from talweg.cli.options import White
+from talweg.cli.options import (
+    DIALECT,
+    BadRows,
+    Comment,
+    Decimal,
+    Encoding,
+    Header,
+    NaValues,
+    Separator,
+    Thousands,
+    White,
+    given,
+)
 from talweg.cli.output import Output, reporting, scores
-from talweg.escapes import columns, on_one_line
+from talweg.escapes import columns, on_one_line, visible
 
 if TYPE_CHECKING:
     from talweg.train.inputs import Inputs
@@ -18,6 +31,7 @@ Run = Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="A 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; all else on stderr.")]
 
 MOST_ROWS = 50  # of a table in a terminal
+MOST_REASONS = 5  # why rows were skipped
 MOST_CLASSES = 12  # whose probabilities all get a column
 
 
@@ -59,6 +73,14 @@ def predict(
         bool, typer.Option("--invert", help="Make dark light in pictures: ink on paper for a model of light digits.")
     ] = False,
     white: White = None,
+    bad_rows: BadRows = None,
+    separator: Separator = None,
+    encoding: Encoding = None,
+    decimal: Decimal = None,
+    thousands: Thousands = None,
+    comment: Comment = None,
+    header: Header = None,
+    na_values: NaValues = None,
     json: Json = False,
 ) -> None:
     """Let a trained model answer for new data, read as its training data was.
@@ -72,19 +94,31 @@ def predict(
 
     talweg predict runs/fruit-mlp-20260102-030405 more-fruit.csv --json
     """
-    output = Output(json)
+    asked, output = dict(locals()), Output(json)
     with reporting(output):
         from talweg.train.inputs import answers_of, read_inputs
         from talweg.train.run_folder import trained_model
 
         model, note = trained_model(run)
-        inputs = read_inputs(file, model, invert=invert, white=white)
+        inputs = read_inputs(file, model, invert=invert, white=white, **given(asked, ("bad_rows", *DIALECT)))
         answers = answers_of(model, inputs)
         if note:
             output.say(note)
-        output.result({"run": str(run), "file": str(file), "predictions": answers})
+        for told in inputs.notes:
+            print(f"note: {visible(told)}", file=sys.stderr, flush=True)
+        if inputs.skipped:
+            print(f"note: {visible(_skipped(inputs))}", file=sys.stderr, flush=True)
+        skipped = [{inputs.header: name, "reason": reason} for name, reason in inputs.skipped.items()]
+        output.result({"run": str(run), "file": str(file), "predictions": answers, "skipped": skipped})
         if not json:
             _print_answers(output, inputs, answers)
+
+
+def _skipped(inputs: Inputs) -> str:
+    reasons = list(inputs.skipped.values())
+    more = f"; and {len(reasons) - MOST_REASONS:,} more" if len(reasons) > MOST_REASONS else ""
+    listed = "; ".join(reasons[:MOST_REASONS])
+    return f"{len(reasons):,} of {len(reasons) + len(inputs.names):,} rows got no prediction: {listed}{more}."
 
 
 def _print_answers(output: Output, inputs: Inputs, answers: list[dict[str, Any]]) -> None:

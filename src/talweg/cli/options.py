@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -78,20 +79,114 @@ Task = Annotated[
 Missing = Annotated[
     str | None,
     typer.Option(
-        metavar="error|drop|mean",
+        metavar="error|drop|mean|most_frequent|category",
         rich_help_panel=TABLE,
-        help="What to do about missing cells. [dim]Default: error[/dim]",
+        help="What to do about missing cells: leave their rows out, put the mean there (numbers only), put the most "
+        "frequent text into texts too, or make missing texts a category of their own. [dim]Default: error[/dim]",
     ),
 ]
 
 Ignore = Annotated[
     list[str] | None,
-    typer.Option(metavar="COLUMN", rich_help_panel=TABLE, help="A column to leave out; may be given again."),
+    typer.Option(
+        "--ignore",
+        "--drop",
+        metavar="COLUMN",
+        rich_help_panel=TABLE,
+        help="A column to leave out; may be given again.",
+    ),
 ]
 
 Separator = Annotated[
     str | None,
     typer.Option(metavar="MARK", rich_help_panel=TABLE, help="What parts the cells. [dim]Default: ,[/dim]"),
+]
+
+Encoding = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", rich_help_panel=TABLE, help="utf-8, cp1252, latin-1, utf-16, ... [dim]Default: utf-8[/dim]"
+    ),
+]
+
+Decimal = Annotated[
+    str | None,
+    typer.Option(metavar="MARK", rich_help_panel=TABLE, help="The decimal mark in numbers. [dim]Default: .[/dim]"),
+]
+
+Thousands = Annotated[
+    str | None, typer.Option(metavar="MARK", rich_help_panel=TABLE, help="What parts thousands in numbers.")
+]
+
+Comment = Annotated[
+    str | None,
+    typer.Option(metavar="MARK", rich_help_panel=TABLE, help="Leave out lines that begin with it, for instance '#'."),
+]
+
+Header = Annotated[
+    bool | None,
+    typer.Option(
+        "--header/--no-header",
+        show_default=False,
+        rich_help_panel=TABLE,
+        help="Whether the first row holds names; without it columns are called c1, c2, ...",
+    ),
+]
+
+NaValues = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TEXT",
+        rich_help_panel=TABLE,
+        help="What means missing, besides empty cells; may be given again. [dim]Default: NA, nan, NULL, ...[/dim]",
+    ),
+]
+
+Categorical = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN",
+        rich_help_panel=TABLE,
+        help="A column of codes, to be read as categories though its cells are numbers; may be given again.",
+    ),
+]
+
+MaxCategories = Annotated[
+    int | None,
+    typer.Option(min=2, rich_help_panel=TABLE, help="The most different texts in a column. [dim]Default: 100[/dim]"),
+]
+
+Dates = Annotated[
+    str | None,
+    typer.Option(
+        metavar="elapsed|parts",
+        rich_help_panel=TABLE,
+        help="What a date becomes: days since the first, or year, month, day and weekday. [dim]Default: elapsed[/dim]",
+    ),
+]
+
+DateOrder = Annotated[
+    str | None,
+    typer.Option(metavar="ymd|dmy|mdy", rich_help_panel=TABLE, help="How dates are written, where it cannot be seen."),
+]
+
+SplitBy = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN",
+        rich_help_panel=TABLE,
+        help="Train on the earliest rows and test on the latest, by this column of dates or numbers.",
+    ),
+]
+
+BadRows = Annotated[
+    str | None,
+    typer.Option(
+        metavar="refuse|fill|skip",
+        rich_help_panel=TABLE,
+        help="What to do about rows with a missing cell, or one whose like training never saw. "
+        "[dim]Default: refuse[/dim]",
+    ),
 ]
 
 Size = Annotated[
@@ -114,6 +209,36 @@ Json = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=SHOWN, help="Only the result and errors.")]
 
 
+DIALECT = ("separator", "encoding", "decimal", "thousands", "comment", "header", "na_values")
+READING = (
+    *DIALECT,
+    *("missing", "ignore", "categorical", "max_categories", "dates", "date_order", "split_by"),
+    *("size", "white"),
+)  # the options that say how data is read, by the names of the reader's arguments
+_OTHERWISE = {"data": "DATA", "order_by": "--split-by"}
+
+
+def given(asked: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Those of a command's arguments that have a name of `names` and were given."""
+    return {name: asked[name] for name in names if asked[name] not in (None, [])}
+
+
+def as_option(name: str, value: Any = ...) -> str:
+    """An argument of Python as it stands on a command line.
+
+    >>> as_option("missing", "drop"), as_option("ignore", ["zip code", "id"]), as_option("header", False)
+    ('--missing drop', "--ignore 'zip code' --ignore id", '--no-header')
+    """
+    option = _OTHERWISE.get(name, "--" + name.replace("_", "-"))
+    if value is ... or value is True:
+        return option
+    if value is False:
+        return option.replace("--", "--no-", 1)
+    if name == "size":
+        return f"{option} {'x'.join(map(str, value))}"
+    return " ".join(f"{option} {shlex.quote(str(v))}" for v in (value if isinstance(value, list | tuple) else [value]))
+
+
 def wishes_of(
     command: str,
     data: str | None,
@@ -133,10 +258,9 @@ def wishes_of(
         )
     if task not in (None, "classification", "regression"):
         raise UnknownNameError("task", task, ["classification", "regression"])
-    given = {name: value for name, value in reading.items() if value is not None}
-    if "size" in given:
-        given["size"] = _size(given["size"])
-    return Wishes(Source(data, target, task, given), **{k: v for k, v in training.items() if v is not None})
+    if "size" in reading:
+        reading = {**reading, "size": _size(reading["size"])}
+    return Wishes(Source(data, target, task, reading), **{k: v for k, v in training.items() if v is not None})
 
 
 def _size(text: str) -> list[int]:

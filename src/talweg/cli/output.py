@@ -17,8 +17,9 @@ from typing import Any
 
 import typer
 
+from talweg.cli.options import as_option
 from talweg.cli.signals import Ended, signals_as_exceptions
-from talweg.errors import InUseError, MissingExtraError, RunFolderError, TalwegError
+from talweg.errors import DataWarning, InUseError, MissingExtraError, RunFolderError, TalwegError, speaking
 from talweg.escapes import in_json, on_one_line, visible
 
 FAILED, WRONG_USE = 1, 2  # exit codes; 0 is for what went well
@@ -108,6 +109,7 @@ class Output:
 def warnings_as_notes() -> Iterator[None]:
     """A warning, which Python would show with a file and a line of ours, becomes a line on stderr."""
     with warnings.catch_warnings():
+        warnings.simplefilter("always", DataWarning)
         warnings.showwarning = lambda message, *where: print(
             f"note: {visible(str(message))}", file=sys.stderr, flush=True
         )
@@ -118,7 +120,7 @@ def warnings_as_notes() -> Iterator[None]:
 def reporting(output: Output, if_interrupted: Callable[[], str] = lambda: "Interrupted.") -> Iterator[None]:
     """Turns what was raised on purpose into a message and an exit code; a mistake of ours keeps its traceback."""
     try:
-        with warnings_as_notes(), signals_as_exceptions():
+        with warnings_as_notes(), speaking(as_option), signals_as_exceptions():
             yield
     except Ended as ended:
         with suppress(OSError):  # the terminal may be gone

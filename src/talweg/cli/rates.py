@@ -8,22 +8,35 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from talweg.cli.options import (
+    READING,
     BatchSize,
+    Categorical,
+    Comment,
     Data,
+    DateOrder,
+    Dates,
+    Decimal,
+    Encoding,
     EngineName,
+    Header,
     Ignore,
     Json,
+    MaxCategories,
     Missing,
     ModelName,
+    NaValues,
     Optimizer,
     Quiet,
     Seed,
     Separator,
     Size,
+    SplitBy,
     Target,
     Task,
+    Thousands,
     Threads,
     White,
+    given,
     wishes_of,
 )
 from talweg.cli.output import Output, reporting
@@ -47,7 +60,18 @@ def lr_find(
     task: Task = None,
     missing: Missing = None,
     ignore: Ignore = None,
+    categorical: Categorical = None,
+    max_categories: MaxCategories = None,
+    dates: Dates = None,
+    date_order: DateOrder = None,
+    split_by: SplitBy = None,
     separator: Separator = None,
+    encoding: Encoding = None,
+    decimal: Decimal = None,
+    thousands: Thousands = None,
+    comment: Comment = None,
+    header: Header = None,
+    na_values: NaValues = None,
     size: Size = None,
     white: White = None,
     min_lr: Annotated[
@@ -72,11 +96,11 @@ def lr_find(
 
     talweg lr-find mnist --model softmax --optimizer sgd --plot rates.png
     """
-    output = Output(json, quiet)
+    asked, output = dict(locals()), Output(json, quiet)
     with reporting(output):
         from talweg.train.experiment import made
 
-        reading = {"missing": missing, "ignore": ignore, "separator": separator, "size": size, "white": white}
+        reading = given(asked, READING)
         training = {"model": model, "batch_size": batch_size, "optimizer": optimizer, "seed": seed, "engine": engine}
         wishes = wishes_of("lr-find", data, target, task, reading, training | {"threads": threads})
         prepared, network, name, examples, _ = made(wishes)

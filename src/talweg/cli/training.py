@@ -11,22 +11,36 @@ import typer
 
 from talweg.cli.options import (
     MODEL,
+    READING,
     BatchSize,
+    Categorical,
+    Comment,
     Data,
+    DateOrder,
+    Dates,
+    Decimal,
+    Encoding,
     EngineName,
+    Header,
     Ignore,
     Json,
+    MaxCategories,
     Missing,
     ModelName,
+    NaValues,
     Optimizer,
     Quiet,
     Seed,
     Separator,
     Size,
+    SplitBy,
     Target,
     Task,
+    Thousands,
     Threads,
     White,
+    as_option,
+    given,
     wishes_of,
 )
 from talweg.cli.output import FAILED, Output, rates, reporting, scores
@@ -69,7 +83,18 @@ def train(
     task: Task = None,
     missing: Missing = None,
     ignore: Ignore = None,
+    categorical: Categorical = None,
+    max_categories: MaxCategories = None,
+    dates: Dates = None,
+    date_order: DateOrder = None,
+    split_by: SplitBy = None,
     separator: Separator = None,
+    encoding: Encoding = None,
+    decimal: Decimal = None,
+    thousands: Thousands = None,
+    comment: Comment = None,
+    header: Header = None,
+    na_values: NaValues = None,
     size: Size = None,
     white: White = None,
     out: Annotated[
@@ -104,7 +129,7 @@ def train(
 
     The validation part is taken from the training part; the test part is not looked at until the end.
     """
-    output = Output(json, quiet)
+    asked, output = dict(locals()), Output(json, quiet)
     running: list[Any] = []
 
     def how_to_go_on() -> str:
@@ -113,13 +138,13 @@ def train(
         return f"Interrupted. What was trained is kept. {_go_on(str(running[0].folder.path))}"
 
     with reporting(output, how_to_go_on):
-        reading = {"missing": missing, "ignore": ignore, "separator": separator, "size": size, "white": white}
+        reading = given(asked, READING)
         training = {"model": model, "batch_size": batch_size, "optimizer": optimizer, "learning_rate": learning_rate}
         training |= {"seed": seed, "engine": engine}
         if resume is not None:
-            others = {"DATA": data, "target": target, "task": task, "out": out} | reading | training
-            given = [name for name, value in others.items() if value is not None]
-            experiment = _resumed(resume, epochs, threads, [_as_typed(name) for name in given])
+            others = {"data": data, "target": target, "task": task, "out": out} | reading | training
+            also = [as_option(name) for name, value in others.items() if value is not None]
+            experiment = _resumed(resume, epochs, threads, also)
         else:
             training |= {"epochs": epochs, "threads": threads}
             experiment = _begun(wishes_of("train", data, target, task, reading, training), out, private)
@@ -131,11 +156,6 @@ def train(
 
 
 train.__doc__ = f"{train.__doc__}\n\n{EXAMPLES}"
-
-
-def _as_typed(name: str) -> str:
-    """An argument as it stands on a command line."""
-    return name if name == "DATA" else "--" + name.replace("_", "-")
 
 
 def _begun(wishes: Wishes, out: Path | None, private: bool) -> Experiment:
@@ -249,7 +269,7 @@ def _write_report(experiment: Experiment, predictions: Any) -> None:
         y_test=prepared.y_test,
         predictions=predictions,
         input_shape=prepared.input_shape,
-        notes=[*prepared.notes, *_moral(config)],
+        notes=[*prepared.notes, *prepared.warnings, *_moral(config)],
         feature_names=prepared.feature_names,
         command=config["command"],
     )
@@ -268,6 +288,7 @@ def _conclude(experiment: Experiment, result: dict[str, Any], output: Output) ->
         "seed": config["seed"],
         "rows": prepared.rows,
         "notes": [*prepared.notes, *_moral(config)],
+        "warnings": prepared.warnings,
         **result,
     }
     if output.as_json:

@@ -21,7 +21,7 @@ from talweg.data.cells import Cells, Table, number_in, read_table
 from talweg.data.column import CATEGORY, DATE, NUMBER, Column
 from talweg.data.csv_text import Dialect
 from talweg.data.deciding import DATES, ELAPSED, Choices, Told, date_order, decide, kind_of
-from talweg.data.files import MAX_BYTES
+from talweg.data.files import MAX_BYTES, naming, reading
 from talweg.data.holes import MISSING_CHOICES, without_holes
 from talweg.data.suspicion import check_counters, check_header, check_leaks, named_columns, without_constants
 from talweg.data.table import TableEncoding, check_column
@@ -161,19 +161,21 @@ def read_csv(
             raise UsageError(
                 f"{argument(name)}: expected a list of columns, but got {columns!r}; give {argument(name, [columns])}"
             )
-    marks = None if na_values is None else na_values if isinstance(na_values, str) else tuple(na_values)
+    marks = na_values if na_values is None or isinstance(na_values, str) else tuple(na_values)
     dialect = Dialect(separator, encoding, decimal, thousands, comment, header, marks)  # type: ignore[arg-type]
     choices = Choices(missing, tuple(categorical), max_categories, dates, date_order)
-    texts = {target, *categorical}
-    try:
-        found = _encoded(
-            read_table(path, dialect, texts.__contains__), target, task, tuple(ignore), split_by, choices, dialect
-        )
-    except DataError as error:
-        raise error if str(error).startswith(f"{path}:") else type(error)(f"{path}: {error}") from error
+    with reading(path, "a CSV file"), naming(path):
+        table = read_table(path, dialect, {target, *categorical}.__contains__)
+        found = _encoded(table, target, task, tuple(ignore), split_by, choices, dialect)
     for warning in found.warnings:
         warn(f"{path}: {warning}", DataWarning)
     return found
+
+
+def columns_of(path: str | os.PathLike[str], **dialect: Any) -> tuple[str, ...]:
+    """The names of a CSV file's columns. dialect: how it is written, as for `read_csv`."""
+    with reading(path, "a CSV file"):
+        return tuple(read_table(path, Dialect(**dialect)).columns)
 
 
 def _encoded(

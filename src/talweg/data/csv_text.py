@@ -232,7 +232,7 @@ def _check_names(path: Path, names: tuple[str, ...], dialect: Dialect) -> None:
     if len(names) == 1 and (marks := [m for m in ";\t|," if m in names[0] and m != dialect.separator]):
         raise DataError(
             f"{path}: its cells are not parted by {dialect.separator!r}: the only column is {short(names[0])!r}; give "
-            f"{argument('separator', marks[0])}."
+            f"{argument('separator', marks[0])}"
         )
     where: dict[str, int] = {}
     for i, name in enumerate(names):

@@ -81,6 +81,18 @@ def reading(path: str | os.PathLike[str], form: str) -> Iterator[None]:
         raise corrupt(Path(path), form, f"it cannot be read as one ({said})") from error
 
 
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """An error of Talweg's own that comes from within begins with the file that it is about."""
+    try:
+        yield
+    except TalwegError as error:
+        message = error.args[0] if error.args else ""
+        if not str(message).startswith(str(path)):
+            error.args = (f"{path}: {message}", *error.args[1:])
+        raise
+
+
 def existing_file(path: str | os.PathLike[str], form: str) -> Path:
     """The path, if a file is there; `form` ("an IDX file") says what was wanted.
 

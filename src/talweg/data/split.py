@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from talweg.errors import DataError, ShapeError, UsageError
+from talweg.errors import DataError, ShapeError, UsageError, argument
 
 
 def train_test_split(
@@ -51,7 +51,9 @@ def train_test_split(
         )
     if order_by is not None:
         if stratify is not None:
-            raise UsageError("order_by: rows in the order of time cannot be stratified too; leave stratify out")
+            raise UsageError(
+                f"{argument('order_by')}: rows in the order of time cannot be stratified too; leave stratify out"
+            )
         by_time = _in_time(order_by, rows, validation, test)
         return [_take(array, part) for array in arrays for part in by_time]
     labels = None
@@ -93,27 +95,20 @@ def _in_time(order_by: ArrayLike, rows: int, validation: int, test: int) -> list
     time = np.asarray(order_by)
     if time.shape != (rows,) or time.dtype.kind not in "iufM" or (time != time).any():
         raise DataError(
-            f"order_by: expected a number or a date for each of {rows} rows, none of them missing, but got "
-            f"{time.dtype} of "
-            f"shape {time.shape}"
+            f"{argument('order_by')}: expected a number or a date for each of {rows} rows, none missing, but got "
+            f"{time.dtype} of shape {time.shape}"
         )
     order = np.argsort(time, kind="stable")
     ends = np.flatnonzero(time[order][1:] != time[order][:-1]) + 1  # a border between two times
-    borders = [
-        int(ends[np.abs(ends - border).argmin()]) if len(ends) else 0 for border in _borders(rows, validation, test)
-    ]
+    wished = [rows - test - validation, *([rows - test] if validation else [])]
+    borders = [int(ends[np.abs(ends - border).argmin()]) if len(ends) else 0 for border in wished]
     parts = np.split(order, borders)
     if not all(len(part) for part in parts):
         raise DataError(
-            f"order_by: {len(ends) + 1} different times in {rows} rows do not make {len(parts)} parts of which each "
-            "has a "
-            "time of its own; split at random, or by a column that tells finer"
+            f"{argument('order_by')}: {len(ends) + 1} different times in {rows} rows do not make {len(parts)} parts "
+            "with times of their own; split at random, or by a column that tells finer"
         )
     return parts
-
-
-def _borders(rows: int, validation: int, test: int) -> list[int]:
-    return [rows - test - validation, *([rows - test] if validation else [])]
 
 
 def _in_proportion(counts: Any, rows: int, random: np.random.RandomState) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -13,7 +14,7 @@ from typing import Any
 from talweg import optim
 from talweg.data.files import corrupt
 from talweg.engines.choose import engine_by_name
-from talweg.errors import DataError, ShapeError, UnknownNameError, UsageError
+from talweg.errors import DataError, DataWarning, ShapeError, UnknownNameError, UsageError
 from talweg.escapes import file_name
 from talweg.graph import Array
 from talweg.train import saved
@@ -185,7 +186,9 @@ def data_of(folder: RunFolder) -> Prepared:
         source = Source(**told)
     except TypeError as error:
         raise corrupt(folder.path / "config.json", "the source of the data", str(error)) from None
-    prepared = prepare(source, folder.config["seed"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # they were given when the run began
+        prepared = prepare(source, folder.config["seed"])
     if prepared.fingerprint() != folder.config["data_sha256"]:
         raise DataError(
             f"the data {told['data']!r} is not what {folder.path} was trained on: it has changed since (or the library "

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from talweg.data import TableEncoding, read_idx, read_images, read_npz
+from talweg.data.files import naming
 from talweg.data.images import SUFFIXES
-from talweg.errors import DataError, UsageError
+from talweg.errors import DataError, UsageError, argument
 from talweg.graph import Array
 from talweg.train.model import Model
 from talweg.train.tone import check_range, inverted, warn_of_tone
@@ -22,27 +23,42 @@ NPZ_NAMES = ("x", "x_test", "images", "features", "arr_0")  # looked for in this
 
 @dataclass(frozen=True)
 class Inputs:
-    """x: (n, ...) for `Model.predict`.  names: of each example: a picture's file or a row's number."""
+    """x: (n, ...) for `Model.predict`.  names: of each example: a picture's file or a row's number.
+
+    skipped: rows that are not among them, and why.  notes: what was passed over, filled in or is out of range.
+    """
 
     x: Array
     names: list[str]
     header: str
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def read_inputs(
-    path: str | os.PathLike[str], model: Model, *, invert: bool = False, white: float | None = None
+    path: str | os.PathLike[str],
+    model: Model,
+    *,
+    invert: bool = False,
+    white: float | None = None,
+    bad_rows: str = "refuse",
+    **dialect: Any,
 ) -> Inputs:
     """Reads examples for `model` from a CSV file, a picture, a folder of pictures, an NPZ or an IDX file.
 
     invert: makes dark light, for ink on paper where the model was trained on light digits on a dark ground. Pictures
     that seem to need it are warned of.
     white: what is white in pictures of more than 8 bits whose file does not say it; else as the training was told.
+    bad_rows: what becomes of rows of a table with a cell that is missing, or whose like training never saw: "refuse"
+    (an error), "fill" (as in training) or "skip".
+    dialect: how a table is written, where that is not as the training file was: separator, encoding, decimal, ...
 
     Raises `UsageError` for another suffix, a form that the model cannot take, or a model of several inputs or outputs;
     `DataError` for contents that do not fit.
     """
     path, how = Path(path), model.preprocessing or {"kind": "arrays"}
     how = how if white is None else {**how, "white": white}
+    how = {**how, "bad_rows": bad_rows, "dialect": dialect}
     if not path.exists():
         raise UsageError(f"{path}: no such file or folder")
     if len(model.input_names) > 1 or len(model.output_names) > 1:
@@ -66,9 +82,10 @@ def _read(path: Path, form: str, how: Mapping[str, Any], model: Model) -> Inputs
     if form == "table":
         if how["kind"] != "table":
             raise UsageError(f"{path} is a table, and the model was trained on {_trained_on(how)}: give that")
-        encoding = TableEncoding.from_config(how["encoding"])
-        x = encoding.encode(encoding.read(path, separator=how.get("separator", ",")))
-        return Inputs(x, [str(i + 1) for i in range(len(x))], "row")
+        return _read_table(path, TableEncoding.from_config(how["encoding"]), how)
+    if how["dialect"] or how["bad_rows"] != "refuse":
+        given = next(iter(how["dialect"]), "bad_rows")
+        raise UsageError(f"{path}: {argument(given)} is for tables (.csv)")
     if form == "pictures":
         if how["kind"] != "images":
             raise UsageError(f"{path} holds pictures, and the model was trained on {_trained_on(how)}: give that")
@@ -82,12 +99,26 @@ def _read(path: Path, form: str, how: Mapping[str, Any], model: Model) -> Inputs
     return Inputs(x, [str(i) for i in range(len(x))], "index")
 
 
+def _read_table(path: Path, encoding: TableEncoding, how: Mapping[str, Any]) -> Inputs:
+    older = {"separator": how["separator"]} if "separator" in how else {}  # in models of before
+    with naming(path):
+        table = encoding.read(path, **{**older, **how["dialect"]})
+        found = encoding.read_rows(table, how["bad_rows"])
+        if not len(found.features):
+            why = "".join(f": {reason}" for reason in list(found.skipped.values())[:1])
+            raise DataError(f"there is no row to predict{why}")
+    skipped = {str(row): reason for row, reason in found.skipped.items()}
+    return Inputs(found.features, [str(row) for row in found.rows], "row", skipped, found.notes)
+
+
 def _as_trained(inputs: Inputs, how: Mapping[str, Any], path: Path, invert: bool) -> Inputs:
     """Pictures as light and dark as the training's, or a warning that they are not."""
     is_of_pictures = how["kind"] == "images" and inputs.x.shape[1:3] == tuple(how["size"]) and inputs.x.ndim in (3, 4)
     if not is_of_pictures:
         if invert:
-            raise UsageError(f"{path}: invert is for pictures, and the model was trained on {_trained_on(how)}")
+            raise UsageError(
+                f"{path}: {argument('invert')} is for pictures, and the model was trained on {_trained_on(how)}"
+            )
         return inputs
     value_range = how["value_range"]
     check_range(inputs.x, value_range, str(path))

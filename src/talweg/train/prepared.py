@@ -19,6 +19,7 @@ from talweg.data import (
     DATASETS,
     TOYS,
     Column,
+    TableData,
     TableEncoding,
     load,
     read_csv,
@@ -26,8 +27,9 @@ from talweg.data import (
     scale,
     train_test_split,
 )
-from talweg.data.csv import parse_csv
-from talweg.errors import DataError, UnknownNameError, UsageError
+from talweg.data.csv import columns_of
+from talweg.data.files import short
+from talweg.errors import DataError, DataWarning, UnknownNameError, UsageError, argument, warn
 from talweg.graph import Array
 from talweg.nn.layers import Layer, Normalization, Rescaling
 from talweg.train.tone import tone_of
@@ -35,6 +37,9 @@ from talweg.train.tone import tone_of
 CLASSIFICATION, REGRESSION = "classification", "regression"
 TEST, VALIDATION = 0.2, 0.1  # of all rows; where a set has a test part of its own, the latter of its training part
 LEAST_ROWS = 10
+MANY_REPETITIONS = 0.1  # of the test part
+COLUMN = "COLUMN"  # stands in messages for a column that the user has to choose
+DIALECT = ("separator", "encoding", "decimal", "thousands", "comment", "header", "na_values")  # how a table is written
 TOY_ROWS = 1000
 TOY_TASKS = {"line": REGRESSION}
 TOY_NOISE = {"and": 0.15, "or": 0.15, "xor": 0.15}  # a truth table has four rows; these are points around them
@@ -80,6 +85,7 @@ class Prepared:
     feature_names: list[str] | None
     preprocessing: dict[str, Any]
     notes: list[str]
+    warnings: list[str] = field(default_factory=list)  # given already; the report repeats them
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -130,17 +136,19 @@ def prepare(source: Source, seed: int = 0) -> Prepared:
     if (name := source.set_name) is not None:
         given = [*([] if source.target is None else ["target"]), *source.options]
         if given:
-            listed = ", ".join(f"--{k}" for k in given)
+            listed = ", ".join(map(argument, given))
             raise UsageError(f"data set {name!r} knows its target and how it is read; leave out {listed}")
         prepared = _toy(name, seed) if name in TOYS else _named_set(name, seed)
         if source.task not in (None, prepared.task):
-            raise UsageError(f"data set {name!r} is for {prepared.task}; --task {source.task} does not fit it")
+            asked = argument("task", source.task)
+            raise UsageError(f"data set {name!r} is for {prepared.task}; {asked} does not fit it")
         return prepared
     path = Path(source.data)
     if path.is_dir():
         if source.target is not None or source.task not in (None, CLASSIFICATION):
             raise UsageError(
-                f"{path} is a folder of pictures, whose classes are its folders; leave out --target and --task"
+                f"{path} is a folder of pictures, whose classes are its folders; leave out {argument('target')} and "
+                f"{argument('task')}"
             )
         return _pictures(path, source.options, seed)
     if not path.exists():
@@ -182,34 +190,58 @@ def _toy(name: str, seed: int) -> Prepared:
 def _table(path: Path, source: Source, seed: int) -> Prepared:
     options = dict(source.options)
     if given := [name for name in ("size", "white") if name in options]:
-        raise UsageError(f"{path} is a table; --{given[0]} is for pictures")
+        raise UsageError(f"{path} is a table; {argument(given[0])} is for pictures")
     if source.target is None:
-        columns = list(parse_csv(path, separator=options.get("separator", ",")).columns)
-        shown = ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")
+        names = columns_of(path, **{k: v for k, v in options.items() if k in DIALECT})
+        shown = ", ".join(map(short, names[:20])) + (", ..." if len(names) > 20 else "")
         raise UsageError(
-            f"{path} is a table: say which column is to be predicted, with --target COLUMN. Its columns are: {shown}"
+            f"{path} is a table: say which column is to be predicted, with {argument('target', COLUMN)}. "
+            f"Its columns are: {shown}"
         )
     table = read_csv(path, target=source.target, task=source.task, **options)
     notes, rows = list(table.notes), np.arange(len(table.target))
-    train, _, validation, _, test, _ = _split(rows, table.target, table.task, seed, notes)
-    table = table.filled_from(train)
+    train, _, validation, _, test, _ = _split(rows, table.target, table.task, seed, notes, table.time)
+    table = table.in_float32(train)
     x, y = table.features, table.target
-    names = None if table.class_names is None else list(table.class_names)
-    if names is not None and (absent := set(np.unique(y)) - set(np.unique(y[train]))):
-        unseen = ", ".join(names[k] for k in sorted(absent))
+    classes = None if table.class_names is None else list(table.class_names)
+    if classes is not None and (absent := set(np.unique(y)) - set(np.unique(y[train]))):
+        unseen = ", ".join(classes[k] for k in sorted(absent))
         notes.append(f"The training part has no row of class {unseen}, which therefore cannot be learned.")
-    preprocessing = {
-        "kind": "table",
-        "encoding": table.encoding.to_config(),
-        "separator": options.get("separator", ","),
-    }
+    seen = [*_repetitions(x, y, train, test), *_dates_at_random(table)]
+    for sentence in seen:
+        warn(f"{path}: {sentence}", DataWarning)
+    preprocessing = {"kind": "table", "encoding": table.encoding.to_config()}
     parts = (x[train], y[train], x[validation], y[validation], x[test], y[test])
-    return Prepared(*parts, table.task, names, list(table.feature_names), preprocessing, notes)
+    features = list(table.feature_names)
+    return Prepared(*parts, table.task, classes, features, preprocessing, notes, [*table.warnings, *seen])
+
+
+def _repetitions(x: Array, y: Array, train: Array, test: Array) -> list[str]:
+    """A warning where many rows of the test part stand in the training part too."""
+    rows = [row.tobytes() + answer.tobytes() for row, answer in zip(x, y, strict=True)]
+    known = {rows[i] for i in train}
+    repeated = sum(rows[i] in known for i in test)
+    if repeated <= MANY_REPETITIONS * len(test):
+        return []
+    return [
+        f"{repeated} of {len(test)} rows of the test part stand in the training part too, so that the test score "
+        "is too good; delete rows that repeat others."
+    ]
+
+
+def _dates_at_random(table: TableData) -> list[str]:
+    """A warning where rows have dates, and the parts are drawn at random all the same."""
+    if table.time is not None or all(column.kind != "date" for column in table.encoding.columns):
+        return []
+    return [
+        "Its rows have dates and were split at random, so that the model is tested on days before the last that it "
+        f"learned from; {argument('split_by', COLUMN)} tests it on the latest rows."
+    ]
 
 
 def _pictures(path: Path, options: dict[str, Any], seed: int) -> Prepared:
     if extra := sorted(set(options) - {"size", "white"}):
-        raise UsageError(f"{path} is a folder of pictures; {', '.join('--' + e for e in extra)} is for tables")
+        raise UsageError(f"{path} is a folder of pictures; {', '.join(map(argument, extra))} is for tables")
     size, white = options.get("size"), options.get("white")
     found = read_image_folder(path, size=None if size is None else tuple(size), white=white)
     if len(found.class_names) < 2:
@@ -223,11 +255,17 @@ def _pictures(path: Path, options: dict[str, Any], seed: int) -> Prepared:
 
 
 def _split(
-    x: Array, y: Array, task: str, seed: int, notes: list[str]
+    x: Array, y: Array, task: str, seed: int, notes: list[str], time: Array | None = None
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """x and y of the training, validation and test part, in the order of `Prepared`; stratified where it can be."""
+    """x and y of the three parts, in the order of `Prepared`: by `time`, or else stratified where it can be."""
     if len(x) < LEAST_ROWS:
         raise DataError(f"expected at least {LEAST_ROWS} rows, to be split into three parts; got {len(x)}")
+    if time is not None:
+        x_t, x_v, x_e, y_t, y_v, y_e = train_test_split(x, y, test_size=TEST, validation_size=VALIDATION, order_by=time)
+        notes.append(
+            "The earliest rows are the training part, then comes the validation part; the latest are the test part."
+        )
+        return x_t, y_t, x_v, y_v, x_e, y_e
     labels: Array | None = y if task == CLASSIFICATION else None
     for stratify in (labels, None):
         try:
@@ -249,7 +287,7 @@ def _table_of(features: list[str], task: str, class_names: list[str] | None) -> 
     columns = tuple(Column(name, "number") for name in features)
     kind = "number" if class_names is None else "category"
     encoding = TableEncoding(columns, "target", kind, task, None if class_names is None else tuple(class_names))
-    return {"kind": "table", "encoding": encoding.to_config(), "separator": ","}
+    return {"kind": "table", "encoding": encoding.to_config()}
 
 
 def _pictures_of(x: Array, value_range: tuple[float, float], white: float | None = None) -> dict[str, Any]:
