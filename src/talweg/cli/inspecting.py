@@ -109,7 +109,8 @@ def predict(
         if inputs.skipped:
             print(f"note: {visible(_skipped(inputs))}", file=sys.stderr, flush=True)
         skipped = [{inputs.header: name, "reason": reason} for name, reason in inputs.skipped.items()]
-        output.result({"run": str(run), "file": str(file), "predictions": answers, "skipped": skipped})
+        found = {"predictions": answers, "skipped": skipped, "notes": list(inputs.notes)}
+        output.result({"run": str(run), "file": str(file), **found})
         if not json:
             _print_answers(output, inputs, answers)
 

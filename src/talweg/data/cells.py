@@ -167,8 +167,9 @@ def read_table(
     places = Places(np.arange(1, len(rows.lines) + 1), rows.lines)
     kept_as_text = {i for i, name in enumerate(names) if is_text(name)}
     numbers = _numbers(Path(path), rows, dialect)
-    if re.search(rf'(?:^|[\r\n{re.escape(dialect.separator)}"])[ \t]*[+-]?0\d', rows.text):  # may be codes
-        kept_as_text |= set(numbers)
+    whole = {i for i, values in numbers.items() if not (values % 1 > 0).any()}
+    if whole - kept_as_text and re.search(rf'[\s{re.escape(dialect.separator)}"+-]0\d', "\n" + rows.text):
+        kept_as_text |= whole  # they may be codes, such as 007
     numbers = {i: values for i, values in numbers.items() if i not in kept_as_text}
     texts = _texts(rows, dialect, [i for i in range(rows.width) if i not in numbers])
     columns: dict[str, Cells] = {}
@@ -224,17 +225,18 @@ def _cell_text(cell: Any) -> str:
 
 def _numbers(path: Path, rows: Rows, dialect: Dialect) -> dict[int, NDArray[np.float64]]:
     """The columns in which every cell is missing or a plain number that float64 holds, by position."""
+    if dialect.thousands is not None or dialect.decimal == dialect.separator:
+        return {}  # pandas takes 1,2,3 for 123
     frame = _pandas(rows, dialect, na_values=sorted(dialect.missing_words), keep_default_na=False)
     if frame.shape != (len(rows.lines), rows.width):
         raise CorruptFileError(
             f"{path}: its rows can be read in two ways ({len(rows.lines)} or {len(frame)} of them); write the table "
-            "again "
-            "with plain line ends, and quotes around texts"
+            "again with plain line ends, and quotes around texts"
         )
     found = {}
     for i in range(rows.width):
         column = frame[i]
-        if column.dtype.kind in "iuf" and dialect.thousands is None:
+        if column.dtype.kind in "iuf":
             values = column.to_numpy(np.float64)
             with np.errstate(invalid="ignore"):
                 if not (np.abs(values) >= EXACT).any() and not np.isnan(values).all():

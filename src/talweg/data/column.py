@@ -183,7 +183,7 @@ _FLOATS = ("fill", "typical", "low", "high", "offset", "scale")
 
 def outside(column: Column, values: NDArray[Any]) -> NDArray[np.bool_]:
     """Which values lie outside the range of the training part."""
-    if column.low is None or column.high is None:
+    if column.low is None or column.high is None or column.kind == CATEGORY:
         return np.zeros(len(values), bool)
     return (values < column.low) | (values > column.high)
 

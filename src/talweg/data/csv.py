@@ -202,8 +202,7 @@ def _encoded(
     if size * 8 > MAX_BYTES:
         raise DataError(
             f"{len(table):,} rows of {len(encoding.feature_names):,} features after encoding take {size * 8:,} bytes, "
-            "more "
-            f"than {MAX_BYTES:,}; leave columns out with {argument('ignore')}, or take fewer rows"
+            f"more than {MAX_BYTES:,}; leave columns out with {argument('ignore')}, or take fewer rows"
         )
     values = encoding.encode(table)
     width = f" ({values.shape[1]} after encoding)" if values.shape[1] != len(columns) else ""
@@ -246,8 +245,7 @@ def _chosen(
     if len(table) == 0 or len(table.columns) < 2:
         raise DataError(
             f"expected rows with a target and at least one feature, but the table has {len(table)} rows and the "
-            "columns "
-            f"{', '.join(map(repr, table.columns))}"
+            f"columns {', '.join(map(repr, table.columns))}"
         )
     check_header(table, told)
     if split_by is None:

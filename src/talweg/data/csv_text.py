@@ -69,11 +69,10 @@ class Dialect:
                 or (name != "comment" and mark.isalnum())
             ):
                 raise UsageError(f"{argument(name)}: expected one character such as {_MARKS[name]}, but got {mark!r}")
-        if len({self.separator, self.decimal, self.thousands}) < 3:
+        if self.decimal == self.thousands:
             raise UsageError(
-                f"{argument('separator')}, {argument('decimal')} and {argument('thousands')} must be different marks, "
-                "but "
-                f"are {self.separator!r}, {self.decimal!r} and {self.thousands!r}"
+                f"{argument('decimal')} and {argument('thousands')}: expected different marks, but both are "
+                f"{self.decimal!r}"
             )
         if isinstance(self.na_values, str):
             raise UsageError(f"{argument('na_values')}: expected a list of texts, but got {self.na_values!r}")
@@ -133,7 +132,7 @@ def checked_rows(path: str | os.PathLike[str], dialect: Dialect) -> Rows:
     if dialect.comment is not None:
         text, count = re.subn(rf"(?m)^[ \t]*{re.escape(dialect.comment)}[^\r\n]*", "", text)
         notes += [f"{count} lines that begin with {dialect.comment!r} were left out."] if count else []
-    spaced = re.search(rf'{re.escape(dialect.separator)}[ \t]+"', text) is not None
+    spaced = '"' in text and re.search(rf'{re.escape(dialect.separator)}[ \t]+"', text) is not None
     stream = io.StringIO(text, newline="")
     rows, begin = _numbered(path, stream, dialect, spaced), 0
     for first in rows:
@@ -214,10 +213,12 @@ def _numbered(path: Path, stream: io.StringIO, dialect: Dialect, spaced: bool) -
         except StopIteration:
             return
         except csv.Error as error:
+            if "field limit" in str(error):
+                limit = f"{csv.field_size_limit():,} characters"
+                raise CorruptFileError(f"{path}: line {last + 1} has a cell of more than {limit}") from error
             raise CorruptFileError(
                 f"{path}: expected a CSV file with quotes in pairs around whole cells, but in the row that begins in "
-                "line "
-                f"{last + 1}: {error}. Mend the quotes there, or write the table again."
+                f"line {last + 1}: {error}. Mend the quotes there, or write the table again."
             ) from error
         line, last = last + 1, reader.line_num
         yield line, last, cells
@@ -239,8 +240,7 @@ def _check_names(path: Path, names: tuple[str, ...], dialect: Dialect) -> None:
         if name and name in where:
             raise DataError(
                 f"{path}: columns {where[name] + 1} and {i + 1} are both called {short(name)!r}; give each column a "
-                "name of "
-                "its own in the header, or delete one"
+                "name of its own in the header, or delete one"
             )
         where[name] = i
 
@@ -254,8 +254,7 @@ def _other_length(path: Path, line: int, cells: list[str], width: int, dialect: 
         hints += f" If these are decimal commas, part the cells by another mark and give {argument('decimal', ',')}."
     return CorruptFileError(
         f"{path}: expected a CSV file with as many cells in each row as in the first, {width}, but the row in line "
-        f"{line} "
-        f"has {len(cells)}: {short(shown)}. {hints}"
+        f"{line} has {len(cells)}: {short(shown)}. {hints}"
     )
 
 
@@ -266,7 +265,6 @@ def _over_lines(path: Path, line: int, last: int, cells: list[str], dialect: Dia
         if inner and len(cells) > 1 and all(part.count(dialect.separator) == len(cells) - 1 for part in inner):
             raise CorruptFileError(
                 f"{path}: a quote opens in line {line} and closes in line {last}, and the {len(inner)} lines between "
-                "look "
-                "like rows of the table. Delete the quote, or write two of them where it belongs to the cell."
+                "look like rows of the table. Delete the quote, or write two of them where it belongs to the cell."
             )
     return f"The row in line {line} has a cell that goes on to line {last}; mend its quotes if it should not."

@@ -57,7 +57,8 @@ def kind_of(cells: Cells, choices: Choices) -> str:
     is_number = ~np.isnan(cells.numbers) & known
     if is_number.sum() == known.sum():
         return NUMBER
-    is_date = known & np.array([text is not None and dates.looks_like_a_date(text) for text in cells.texts], bool)
+    forms = {text for text in distinct if dates.looks_like_a_date(text)}
+    is_date = known & np.array([text in forms for text in cells.texts], bool)
     for what, fits in (("numbers", is_number), ("dates", is_date)):
         others = known & ~fits
         if others.any() and fits.sum() >= max(1, known.sum() / 2):
@@ -66,8 +67,7 @@ def kind_of(cells: Cells, choices: Choices) -> str:
             )
             raise DataError(
                 f"column {cells.name!r}: {int(fits.sum())} cells are {what} and {int(others.sum())} are not "
-                f"({shown}). "
-                f"{remedy_for((cells.text(i) for i in np.flatnonzero(others).tolist()), cells.name)}"
+                f"({shown}). {remedy_for((cells.text(i) for i in np.flatnonzero(others).tolist()), cells.name)}"
             )
     return DATE if is_date.any() and is_date.sum() == known.sum() else CATEGORY
 
@@ -107,8 +107,7 @@ def _check_numbers(cells: Cells, told: Told) -> None:
     if beyond.any() and len(texts) > len(np.unique(cells.numbers[~cells.missing])):
         raise DataError(
             f"column {name!r}: {short(cells.text(int(beyond.argmax())))!r} and others have more digits than a number "
-            "can "
-            f"hold, so that different cells would become equal. If they identify rows, leave them out with "
+            "can hold, so that different cells would become equal. If they identify rows, leave them out with "
             f"{argument('ignore', [name])}; if they are categories, give {argument('categorical', [name])}."
         )
     if any(codes := [text for text in sorted(texts) if is_code(text)]):
@@ -129,23 +128,19 @@ def _category(cells: Cells, choices: Choices, told: Told) -> Column:
         if known_form is not None:
             told.warnings.append(
                 f"Column {name!r} is read as categories; its cells look like {known_form.advice}. If categories are "
-                "meant: "
-                f"{argument('categorical', [name])}."
+                f"meant: {argument('categorical', [name])}."
             )
         _check_mixed(cells, told)
         if count > FEW_TEXTS and count > len(known) / 2:
             raise DataError(
                 f"column {name!r}: {count} different texts (such as {short(categories[0])!r}) in {len(known)} rows "
-                "are no "
-                f"categories: names, identifiers or free text? Leave it out with {leave_out}."
+                f"are no categories: names, identifiers or free text? Leave it out with {leave_out}."
             )
     if count > choices.max_categories:
         raise DataError(
             f"column {name!r}: {count} different texts (such as {short(categories[0])!r}) in {len(cells)} rows are "
-            "more "
-            f"than {argument('max_categories', choices.max_categories)}: names or free text? Leave it out with "
-            f"{leave_out}, "
-            f"or raise {argument('max_categories')}."
+            f"more than {argument('max_categories', choices.max_categories)}: names or free text? Leave it out with "
+            f"{leave_out}, or raise {argument('max_categories')}."
         )
     if count > MANY_CATEGORIES:
         told.warnings.append(
@@ -165,8 +160,7 @@ def _check_mixed(cells: Cells, told: Told) -> None:
         i = int((~np.isnan(cells.numbers)).argmax())
         told.warnings.append(
             f"Column {cells.name!r} mixes texts with {numbers} numbers (such as {cells.text(i)!r} in "
-            f"{cells.places.at(i)}) "
-            f"and is read as categories; if so, give {argument('categorical', [cells.name])}."
+            f"{cells.places.at(i)}) and is read as categories; if so, give {argument('categorical', [cells.name])}."
         )
 
 

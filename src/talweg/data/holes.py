@@ -22,11 +22,10 @@ def without_holes(table: Table, target: str, choices: Choices, told: Told) -> Ta
     shown += ", …" if len(holes) > MOST_SHOWN else ""
     incomplete = np.any([cells.missing for cells in holes.values()], axis=0)
     stay = int((~incomplete).sum())
-    own = (
-        f" If {' and '.join(_words(holes))} is a value of its own, give {argument('na_values', [''])}."
-        if _words(holes)
-        else ""
-    )
+    words, first_column = _words(holes), next(iter(table.columns.values())).as_texts()
+    own = f" If {' and '.join(words)} is a value of its own, give {argument('na_values', [''])}." if words else ""
+    if all(str(text).startswith("#") for text in first_column[incomplete]):
+        own += f" If lines that begin with # are comments, give {argument('comment', '#')}."
     if choices.missing == "error":
         raise DataError(
             f"missing values in {int(incomplete.sum())} of {len(table)} rows: column {shown}. Say what to do: "
@@ -35,10 +34,8 @@ def without_holes(table: Table, target: str, choices: Choices, told: Told) -> Ta
             f"{argument('missing', 'category')} fill texts too (by the most frequent, or as a category of their own), "
             f"{argument('ignore', [next(iter(holes))])} leaves a column out.{own}"
         )
-    if own:
-        told.warnings.append(
-            f"Read as missing: {', '.join(_words(holes))}, in column {', '.join(map(repr, holes))}.{own}"
-        )
+    if words:
+        told.warnings.append(f"Read as missing: {', '.join(words)}, in column {', '.join(map(repr, holes))}.{own}")
     if choices.missing == "drop":
         if not stay:
             raise DataError(
@@ -52,21 +49,15 @@ def without_holes(table: Table, target: str, choices: Choices, told: Told) -> Ta
         is_filled = kind in (NUMBER, DATE) or (kind is not None and choices.missing != "mean")
         if name == target or not is_filled:
             what = "is the target" if name == target else "is empty" if kind is None else "holds no numbers"
-            other = (
-                f", {argument('missing', 'most_frequent')} or {argument('missing', 'category')}"
-                if kind and name != target
-                else ""
-            )
+            is_text = kind is not None and name != target
+            other = f", {argument('missing', 'most_frequent')} or {argument('missing', 'category')}" if is_text else ""
             raise DataError(
                 f"{argument('missing', choices.missing)} cannot fill column {name!r}, which {what}; use "
                 f"{argument('missing', 'drop')}{other} or {argument('ignore', [name])}"
             )
-    how = {
-        "mean": "",
-        "most_frequent": ", texts by the most frequent",
-        "category": f", texts by the category {MISSING!r}",
-    }
-    told.notes.append(f"Missing numbers were replaced by their column's mean{how[choices.missing]}: column {shown}.")
+    texts = {"mean": "", "most_frequent": ", texts by the most frequent", "category": f", texts by {MISSING!r}"}
+    how = f"numbers by their column's mean{texts[choices.missing]}"
+    told.notes.append(f"Missing cells were filled, {how}: column {shown}.")
     return table
 
 

@@ -90,8 +90,7 @@ def remedy_for(texts: Iterable[str], column: str) -> str:
         return f"If these lines are comments: {argument('comment', '#')}."
     return (
         f"Correct them, leave them empty (missing), leave the column out with {argument('ignore', [column])}, or read "
-        "it "
-        f"as categories with {argument('categorical', [column])}."
+        f"it as categories with {argument('categorical', [column])}."
     )
 
 

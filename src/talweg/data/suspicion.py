@@ -64,13 +64,18 @@ def without_constants(table: Table, target: str, told: Told) -> Table:
     """The table without columns that hold one value everywhere, from which nothing can be learned."""
     constant = []
     for name, cells in table.columns.items():
-        known = cells.known_texts() if cells.texts is not None else cells.numbers[~cells.missing].tolist()
-        if name != target and len(known) == len(cells) > 1 and len(set(known)) == 1:
+        if name != target and len(cells) > 1 and _is_constant(cells):
             constant.append(name)
             told.warnings.append(
                 f"Column {name!r} holds {cells.text(0)!r} in every row, tells nothing, and was left out."
             )
     return table.without(constant)
+
+
+def _is_constant(cells: Cells) -> bool:
+    if cells.texts is not None:
+        return cells.texts[0] is not None and len(set(cells.texts)) == 1
+    return bool((cells.numbers == cells.numbers[0]).all())
 
 
 def check_leaks(table: Table, target: str, is_classes: bool, told: Told) -> None:
@@ -82,14 +87,13 @@ def check_leaks(table: Table, target: str, is_classes: bool, told: Told) -> None
     for name, cells in table.columns.items():
         if name == target:
             continue
-        same = np.array_equal(cells.numbers, answer.numbers) if not np.isnan(cells.numbers).any() else False
+        same = np.array_equal(cells.numbers, answer.numbers)
         if not same and classes is not None:
             same = (codes := _codes(cells)) is not None and np.array_equal(codes, classes)
         if same:
             told.warnings.append(
                 f"Column {name!r} tells the target {target!r} in every row; if it is not known before the answer is, "
-                "leave "
-                f"it out with {argument('ignore', [name])}."
+                f"leave it out with {argument('ignore', [name])}."
             )
 
 

@@ -8,7 +8,7 @@ whoever asked decides: refuse the table, fill as in training, or skip the row.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from talweg.errors import DataError, UnknownNameError, UsageError, argument
 CLASSIFICATION, REGRESSION = "classification", "regression"
 REFUSE, FILL, SKIP = BAD_ROWS = ("refuse", "fill", "skip")
 MOST_NAMES = 20  # columns in a message
+MOST_PROBLEMS = 5
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class TableEncoding:
         table = table_of(frame)
         notes = self._check_names(table)
         places = table.places
-        values, problems = [], dict[int, str]()
+        values, far, problems = [], [], dict[int, str]()
         for column in self.columns:
             cells = table.columns[column.name]
             found = column.values(cells)
@@ -97,30 +98,22 @@ class TableEncoding:
                 found[bad & cells.missing] = fill
                 bad &= ~cells.missing
             if bad.any() and bad_rows == FILL:
-                typical = column.value_of(column.typical if column.fill is None else column.fill)
-                if typical is None:
-                    raise DataError(
-                        f"{column.complaint(cells, bad)}; this model does not know what is typical of that column: use "
-                        f"{argument('bad_rows', SKIP)}"
-                    )
-                found[bad] = typical
+                found[bad] = _typical(column, cells, bad)
                 notes.append(f"Column {column.name!r} was filled as in training in {places.listed(bad)}.")
             elif bad.any() and bad_rows == REFUSE:
                 problems[len(problems)] = column.complaint(cells, bad)
-            elif bad.any():
-                for i in np.flatnonzero(bad):
-                    problems.setdefault(int(i), column.complaint(cells, np.arange(len(bad)) == i))
-            if (far := outside(column, found) & ~bad).any() and column.kind != CATEGORY:
-                notes.append(_out_of_range(column, cells, far))
+            for i in np.flatnonzero(bad).tolist() if bad_rows == SKIP else ():
+                problems.setdefault(i, column.complaint(cells.taken([i]), np.ones(1, bool)))
+            far.append(outside(column, found) & ~bad)
             values.append(found)
         if problems and bad_rows == REFUSE:
-            listed = "; ".join(list(problems.values())[:5])
+            listed = "; ".join(list(problems.values())[:MOST_PROBLEMS])
             raise DataError(
-                f"{listed}. Correct the table, or choose {argument('bad_rows', SKIP)} (those rows get no prediction) "
-                "or "
+                f"{listed}. Correct the table, or choose {argument('bad_rows', SKIP)} (such rows get no prediction) or "
                 f"{argument('bad_rows', FILL)} (as in training: the mean, or the most frequent value)"
             )
         kept = np.array([i not in problems for i in range(len(table))], bool)
+        notes += _out_of_range(self.columns, table, [mask & kept for mask in far])
         blocks = [column.block(found[kept]) for column, found in zip(self.columns, values, strict=True)]
         skipped = {int(places.rows[i]): problems[i] for i in sorted(problems)}
         return Encoded(np.concatenate(blocks, axis=1), places.rows[kept], skipped, tuple(notes))
@@ -167,12 +160,13 @@ class TableEncoding:
                 f"{'is' if len(absent) == 1 else 'are'} not there; the columns are {_quoted(table.columns)}{hint}"
             )
         notes = list(table.notes + table.warnings)
-        extra = [name for name in table.columns if name not in wanted and name != self.target]
+        used = set(wanted)
+        extra = [name for name in table.columns if name not in used and name != self.target]
         if self.target in table.columns:
             notes.append(f"Column {self.target!r} is what the model predicts; what stands there is not looked at.")
         if extra:
             notes.append(f"Not used, because the model was not trained on it: column {_quoted(extra)}.")
-        if [name for name in table.columns if name in wanted] != wanted:
+        if [name for name in table.columns if name in used] != wanted:
             notes.append("The columns are in another order than in training; they were found by name.")
         return notes
 
@@ -231,14 +225,30 @@ def class_texts(cells: Cells, kind: str) -> list[str | None]:
     return [t if are_codes or abs(x) >= EXACT else as_written(x) for t, x in zip(texts, numbers, strict=True)]
 
 
-def _out_of_range(column: Column, cells: Cells, far: NDArray[np.bool_]) -> str:
-    first = int(far.argmax())
-    more = f" and {int(far.sum()) - 1:,} more rows" if far.sum() > 1 else ""
-    return (
-        f"Column {column.name!r}: {cells.text(first)} in {cells.places.at(first)}{more} is outside of what training "
-        "saw "
-        f"({range_of(column)}); the prediction is a guess there."
-    )
+def _typical(column: Column, cells: Cells, bad: NDArray[np.bool_]) -> float | int:
+    typical = column.value_of(column.typical if column.fill is None else column.fill)
+    if typical is None:
+        raise DataError(
+            f"{column.complaint(cells, bad)}; this model does not know what is typical of that column: use "
+            f"{argument('bad_rows', SKIP)}"
+        )
+    return typical
+
+
+def _out_of_range(columns: Sequence[Column], table: Table, far: list[NDArray[np.bool_]]) -> list[str]:
+    """One sentence on numbers and dates that lie outside of the range of the training part."""
+    told = []
+    for column, mask in zip(columns, far, strict=True):
+        if mask.any():
+            first, others = int(mask.argmax()), int(mask.sum()) - 1
+            more = f" and {others:,} more" if others else ""
+            cell = table.columns[column.name].text(first)
+            told.append(f"{column.name!r} in {table.places.at(first)}{more}: {cell} (training: {range_of(column)})")
+    if not told:
+        return []
+    more = f"; and {len(told) - MOST_PROBLEMS:,} more columns" if len(told) > MOST_PROBLEMS else ""
+    listed = "; ".join(told[:MOST_PROBLEMS])
+    return [f"Outside of what training saw, so that predictions are guesses: column {listed}{more}."]
 
 
 def _known(value: str, values: tuple[str, ...]) -> str:

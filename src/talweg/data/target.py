@@ -76,7 +76,6 @@ def _check_classes(cells: Cells, kind: str, counts: dict[str, int], task_was_tol
         told.warnings.append(
             f"{what}: {'class' if len(single) == 1 else 'classes'} {listed(single)} "
             f"{'has' if len(single) == 1 else 'have'} one row, and cannot be both learned and tested; collect more, "
-            "merge, "
             "or leave such rows out."
         )
     check_spelling(cells, what, told)
@@ -89,18 +88,13 @@ def _check_values(cells: Cells) -> None:
     if (bad := column.is_bad(values) & ~cells.missing).any():
         raise DataError(column.complaint(cells, bad))
     values = values[~cells.missing]
-    fitted = column.in_float32(values)
-    distinct = set(cells.known_texts()) if cells.texts is not None else set()
-    if fitted.scale == 1.0 and len(distinct) <= len(np.unique(values)) + len(distinct) * (
-        not (np.abs(values) >= EXACT).any()
-    ):
+    are_alike = (np.abs(values) >= EXACT).any() and len(set(cells.known_texts())) > len(np.unique(values))
+    if column.in_float32(values) is column and not are_alike:
         return
     raise DataError(
-        f"target {cells.name!r}: float32, in which networks compute, cannot tell these values apart, or overflows on "
-        "their "
-        f"squares (mean {fitted.offset:g}, deviation {fitted.scale:g}). Subtract the mean, or divide by a power of "
-        "ten, in "
-        f"the file; if they are names of classes, give {argument('task', CLASSIFICATION)}."
+        f"target {cells.name!r}: values from {values.min():g} to {values.max():g} are rounded together by float32, in "
+        "which networks compute, or their squares overflow. Subtract what they have in common, or divide by a power of "
+        f"ten, in the file; if they are names of classes, give {argument('task', CLASSIFICATION)}."
     )
 
 

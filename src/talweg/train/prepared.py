@@ -195,8 +195,8 @@ def _table(path: Path, source: Source, seed: int) -> Prepared:
         names = columns_of(path, **{k: v for k, v in options.items() if k in DIALECT})
         shown = ", ".join(map(short, names[:20])) + (", ..." if len(names) > 20 else "")
         raise UsageError(
-            f"{path} is a table: say which column is to be predicted, with {argument('target', COLUMN)}. "
-            f"Its columns are: {shown}"
+            f"{path} is a table: say which column is to be predicted, with {argument('target', COLUMN)}. Its columns "
+            f"are: {shown}"
         )
     table = read_csv(path, target=source.target, task=source.task, **options)
     notes, rows = list(table.notes), np.arange(len(table.target))
