@@ -44,7 +44,7 @@ def test_ink_on_paper_is_told_to_a_network_of_light_digits(tmp_path: Path, digit
         expected = read_inputs(light, digits)
         mended = read_inputs(ink, digits, invert=True)
     np.testing.assert_array_equal(mended.x, expected.x)
-    with pytest.warns(UserWarning, match=r"ink\.png.* dark on light.* trained on light on dark.*--invert"):
+    with pytest.warns(UserWarning, match=r"ink\.png.* dark on light.* trained on light on dark.*invert=True"):
         read_inputs(ink, digits)
     with pytest.warns(UserWarning, match="1 of 2 pictures .ink.png"):
         read_inputs(tmp_path, digits)

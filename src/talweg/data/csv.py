@@ -20,7 +20,7 @@ from talweg.data import dates as dates_
 from talweg.data.cells import Cells, Table, number_in, read_table
 from talweg.data.column import CATEGORY, DATE, NUMBER, Column
 from talweg.data.csv_text import Dialect
-from talweg.data.deciding import DATES, ELAPSED, Choices, Told, date_order, decide, kind_of
+from talweg.data.deciding import DATES, ELAPSED, Choices, Told, date_order, decide, kind_of, listed
 from talweg.data.files import MAX_BYTES, naming, reading
 from talweg.data.holes import MISSING_CHOICES, without_holes
 from talweg.data.suspicion import check_counters, check_header, check_leaks, named_columns, without_constants
@@ -244,8 +244,8 @@ def _chosen(
     table = named_columns(table, target, told)
     if len(table) == 0 or len(table.columns) < 2:
         raise DataError(
-            f"expected rows with a target and at least one feature, but the table has {len(table)} rows and the "
-            f"columns {', '.join(map(repr, table.columns))}"
+            f"expected rows with a target and at least one feature, but there are {len(table)} rows and the columns "
+            f"{listed([repr(name) for name in table.columns])}. {' '.join(told.warnings)}".rstrip()
         )
     check_header(table, told)
     if split_by is None:

@@ -153,7 +153,7 @@ def checked_rows(path: str | os.PathLike[str], dialect: Dialect) -> Rows:
             if len(cells) <= 1 and not "".join(cells).strip():
                 continue  # a blank line
             if lines or len(cells) != width + 1 or cells[-1]:
-                raise _other_length(path, line, cells, width, dialect)
+                raise _other_length(path, line, cells, width, names[0], dialect)
             width += 1  # every row ends with the separator, and the header does not
         lines.append(line)
         if last > line:
@@ -245,11 +245,14 @@ def _check_names(path: Path, names: tuple[str, ...], dialect: Dialect) -> None:
         where[name] = i
 
 
-def _other_length(path: Path, line: int, cells: list[str], width: int, dialect: Dialect) -> CorruptFileError:
+def _other_length(
+    path: Path, line: int, cells: list[str], width: int, header: str, dialect: Dialect
+) -> CorruptFileError:
     shown = ", ".join(repr(cell) for cell in cells[:6]) + (", ..." if len(cells) > 6 else "")
     hints = "Write a cell that is missing as an empty one, and put a cell that holds the separator into quotes."
-    if cells[0].lstrip().startswith("#") and dialect.comment is None:
-        hints = f"Is it a comment? {argument('comment', '#')} leaves such lines out."
+    if dialect.comment is None and (cells[0].lstrip().startswith("#") or header.startswith("#")):
+        which = "the header" if header.startswith("#") else "it"
+        hints = f"Is {which} a comment? {argument('comment', '#')} leaves such lines out."
     elif dialect.separator == "," and len(cells) > width and any(re.fullmatch(r"\d+", c.strip()) for c in cells):
         hints += f" If these are decimal commas, part the cells by another mark and give {argument('decimal', ',')}."
     return CorruptFileError(

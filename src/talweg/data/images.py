@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from talweg.data.files import MAX_BYTES, existing_file
 from talweg.data.pixels import Header, read_header, read_pixels
-from talweg.errors import DataError, UsageError, warn
+from talweg.errors import DataError, UsageError, argument, warn
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})
 _STRETCHED = 1.05  # sides that are longer by this factor, against the other, are seen to be
@@ -146,7 +146,7 @@ def _stack(
 ) -> NDArray[np.uint8]:
     """All pictures in one array, whose size is known from the headers before any is decompressed."""
     if size is not None and (len(size) != 2 or min(size) < 1):
-        raise UsageError(f"size: expected (height, width) in pixels, but got {size!r}")
+        raise UsageError(f"{argument('size')}: expected (height, width) in pixels, but got {size!r}")
     if white is not None and not 0 < white < math.inf:
         raise UsageError(f"white: expected a number above 0, but got {white!r}")
     headers = [read_header(file) for file in files]
@@ -194,8 +194,8 @@ def _check_same_size(files: list[Path], sizes: Iterable[tuple[int, int]]) -> Non
     if len(first) > 1:
         (a, file_a), (b, file_b) = list(first.items())[:2]
         raise DataError(
-            f"size: expected pictures of one size, but there are {len(first)} sizes: {file_a} is {a[0]} x {a[1]} and "
-            f"{file_b} is {b[0]} x {b[1]} (height x width). Give size=(height, width) to resize them."
+            f"{argument('size')}: expected pictures of one size, but there are {len(first)} sizes: {file_a} is {a[0]} "
+            f"x {a[1]} and {file_b} is {b[0]} x {b[1]} (height x width). Resize them: {argument('size', (28, 28))}"
         )
 
 

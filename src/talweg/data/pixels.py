@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from talweg.data.files import corrupt, existing_file, reading
-from talweg.errors import DataError
+from talweg.errors import DataError, argument
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 FORM = "a picture"
@@ -171,14 +171,19 @@ def _of_8_bits(file: Path, opened: Any, image: Any, white: float | None) -> Any:
     said = f"{file}: its values are {kind} from {least} to {most}"
     low, high = (0.0, float(white)) if white is not None else _range_said_by(opened)
     if high is None:
-        raise DataError(f"{said}, and the file does not say which of them is white. Say it: white={_guess(most)}")
+        raise DataError(
+            f"{said}, and the file does not say which of them is white. Say it: {argument('white', _guess(most))}"
+        )
     if white is None and high == 65535 and 0 < most <= _SUSPICIOUS and opened.format != "PPM":
         raise DataError(
             f"{said}, of which 65535 would be white: 12 bits or fewer seem to be in use, and the image would be nearly "
-            f"black. Say what is white: white={_guess(most)}, or white=65535 if it is as dark as that"
+            f"black. Say what is white: {argument('white', _guess(most))}, or {argument('white', 65535)} if it is as "
+            "dark as that"
         )
     if not (low <= least and most <= high):  # also where one is NaN
-        raise DataError(f"{said}, but black is {low:g} and white {high:g}. Say what is white: white={_guess(most)}")
+        raise DataError(
+            f"{said}, but black is {low:g} and white {high:g}. Say what is white: {argument('white', _guess(most))}"
+        )
     levels = np.empty(values.shape, np.uint8)
     for row, ours in zip(values, levels, strict=True):  # row by row, since most kinds take eight bytes a pixel here
         if (low, high) == (0, 65535):
@@ -222,11 +227,11 @@ def _check_high_bytes(file: Path, image: Any, white: float | None) -> None:
     if (0 < brightest <= _SUSPICIOUS >> 8 and white is None) or white not in (None, 65535):
         raise DataError(
             f"{file}: its colours have 16 bits, of which Pillow reads the high 8, and those go up to {brightest} of "
-            "255 only: 12 bits or fewer seem to be in use. Save the image with 8 bits, or give white=65535 if it is "
-            "as dark as that"
+            f"255 only: 12 bits or fewer seem to be in use. Save the image with 8 bits, or give "
+            f"{argument('white', 65535)} if it is as dark as that"
         )
 
 
-def _guess(most: Any) -> str:
+def _guess(most: Any) -> float:
     """A white that the values would fit."""
-    return next((str(white) for white in (1, 255, 1023, 4095, 65535) if most <= white), f"{most:g}")
+    return next((white for white in (1, 255, 1023, 4095, 65535) if most <= white), float(most))

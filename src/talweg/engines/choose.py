@@ -13,7 +13,7 @@ import numpy as np
 
 from talweg.engines.base import Engine
 from talweg.engines.reference import Reference
-from talweg.errors import UnknownNameError, UsageError
+from talweg.errors import UnknownNameError, UsageError, argument
 from talweg.graph import Array, Program
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def engine_by_name(name: str = "auto", precision: str = "float32", threads: int 
     'reference'
     """
     if threads is not None and (not isinstance(threads, int) or threads < 1):
-        raise UsageError(f"threads must be a whole number above 0; got {threads!r}")
+        raise UsageError(f"{argument('threads')} must be a whole number above 0; got {threads!r}")
     what = "engine"
     if name == "auto":
         name, what = os.environ.get(PREFERRED) or "auto", PREFERRED

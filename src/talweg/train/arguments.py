@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from talweg.errors import UsageError
+from talweg.errors import UsageError, argument
 
 
 def whole(value: Any, name: str, least: int) -> int:
     """A whole number of at least `least`."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < least:
-        raise UsageError(f"{name} must be a whole number of at least {least}; got {value!r}")
+        raise UsageError(f"{argument(name)} must be a whole number of at least {least}; got {value!r}")
     return int(value)
 
 
@@ -25,7 +25,7 @@ def part(value: Any, name: str) -> float:
     """0, or a part of the rows: more than 0 and less than 1."""
     is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
     if not is_number or not 0 <= value < 1:
-        raise UsageError(f"{name} must be a number from 0 to less than 1, such as 0.2; got {value!r}")
+        raise UsageError(f"{argument(name)} must be a number from 0 to less than 1, such as 0.2; got {value!r}")
     return float(value)
 
 
@@ -41,7 +41,7 @@ def verbosity(value: Any) -> int:
     if value in ("auto", True):
         return 1
     if value not in (0, 1, 2):
-        raise UsageError(f"verbose must be 0, 1, 2 or 'auto'; got {value!r}")
+        raise UsageError(f"{argument('verbose')} must be 0, 1, 2 or 'auto'; got {value!r}")
     return int(value)
 
 

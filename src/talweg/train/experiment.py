@@ -14,7 +14,7 @@ from typing import Any
 from talweg import optim
 from talweg.data.files import corrupt
 from talweg.engines.choose import engine_by_name
-from talweg.errors import DataError, DataWarning, ShapeError, UnknownNameError, UsageError
+from talweg.errors import DataError, DataWarning, ShapeError, UnknownNameError, UsageError, argument
 from talweg.escapes import file_name
 from talweg.graph import Array
 from talweg.train import saved
@@ -106,7 +106,9 @@ class Experiment:
         engine = engine_by_name("auto" if began_on == "native" else began_on, threads=threads)
         model, lines = folder.resume(engine)
         if epochs is not None and epochs < len(lines):
-            raise UsageError(f"{folder.path} is trained for {len(lines)} epochs already; --epochs counts them all")
+            raise UsageError(
+                f"{folder.path} is trained for {len(lines)} epochs already; {argument('epochs')} counts them all"
+            )
         if epochs is not None and epochs != folder.config["epochs"]:
             folder.write_config(epochs=epochs)
         total, size = folder.config["epochs"], folder.config["batch_size"]
@@ -241,7 +243,9 @@ def _model_file(name: str) -> Path:
     path = Path(name)
     if not path.exists():
         if path.suffix or path.name != name:
-            raise UsageError(f"--model {name}: no such file. Give a preset's name or a file: {', '.join(PRESETS)}")
+            raise UsageError(
+                f"{argument('model', name)}: no such file. Give a preset's name or a file: {', '.join(PRESETS)}"
+            )
         raise UnknownNameError("model", name, PRESETS)
     return path
 

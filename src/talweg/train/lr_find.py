@@ -18,7 +18,7 @@ import numpy as np
 
 from talweg.data.files import written_whole
 from talweg.engines.base import Session
-from talweg.errors import UsageError
+from talweg.errors import UsageError, argument
 from talweg.graph.random import key_of
 from talweg.train.arguments import whole
 from talweg.train.history import QUIET, TRAINING, VALIDATION, as_png, matplotlib_figure
@@ -111,7 +111,9 @@ def lr_find(
     (True, True)
     """
     if not 0 < min_lr < max_lr < math.inf:
-        raise UsageError(f"min_lr must be above 0 and below max_lr; got {min_lr!r} and {max_lr!r}")
+        raise UsageError(
+            f"{argument('min_lr')} must be above 0 and below {argument('max_lr')}; got {min_lr!r} and {max_lr!r}"
+        )
     if not 0 <= smoothing < 1:
         raise UsageError(f"smoothing must be from 0 to below 1; got {smoothing!r}")
     rule, size = model.optimizer, whole(32 if batch_size is None else batch_size, "batch_size", 1)

@@ -181,7 +181,7 @@ PRESETS: dict[str, Preset] = {
             batch_size=128,
             updates=2000,
             moral="Meant to fail: a sigmoid's slope is at most 1/4, so little of the error comes back through two, and "
-            "plain SGD hardly moves the first layer. With ReLU and Adam these layers learn: --model relu",
+            "plain SGD hardly moves the first layer. With ReLU and Adam these layers learn: see the model relu",
         ),
         Preset(
             "relu",

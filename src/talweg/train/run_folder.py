@@ -30,7 +30,7 @@ from talweg.data.files import corrupt, reading, written_whole
 from talweg.disk.lock import NAME as LOCK
 from talweg.disk.lock import Lock
 from talweg.disk.writing import GrowingFile, make_folder, part_name, remove, sweep, sync_folder
-from talweg.errors import InUseError, RunFolderError, UsageError, VersionError
+from talweg.errors import InUseError, RunFolderError, UsageError, VersionError, argument
 from talweg.train import saved
 from talweg.train.callbacks.base import Callback, Logs
 from talweg.train.document import as_text, parse_json, read_document, read_json, write_json
@@ -98,7 +98,8 @@ class RunFolder:
         with _writing(path):
             if not may_rename and path.exists() and not (path.is_dir() and not any(path.iterdir())):
                 raise UsageError(
-                    f"{path} is there already, and nothing is overwritten: give another --out, or --resume it"
+                    f"{path} is there already, and nothing is overwritten: give another {argument('out')}, or "
+                    f"{argument('resume')} it"
                 )
             make_folder(path.parent)
             sweep(path.parent)
@@ -372,5 +373,5 @@ def _writing(path: Path) -> Iterator[None]:
     except OSError as error:
         raise RunFolderError(
             f"the run folder {path} cannot be written: {error.strerror or error}. What was there before is still "
-            "there; make room, or choose another folder with --out",
+            f"there; make room, or choose another folder with {argument('out')}",
         ) from error

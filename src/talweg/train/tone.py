@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from talweg.errors import warn
+from talweg.errors import argument, warn
 from talweg.graph import Array
 
 NEAR, APART = 0.25, 0.5  # of two borders' brightness: alike, and as different as paper and ink
@@ -51,7 +51,7 @@ def warn_of_tone(
         warn(
             f"{len(found)} of {len(names)} pictures ({names[found[0]]}) seem to be {said[0]}, and the model was "
             f"trained on {said[1]}: their border has a brightness of {border[found[0]]:.2f} (0 black, 1 white), that "
-            f"of the training {was_border:.2f}. Try --invert, in Python read_inputs(..., invert=True)"
+            f"of the training {was_border:.2f}. Try {argument('invert', True)}"
         )
 
 

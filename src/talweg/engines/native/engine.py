@@ -19,7 +19,7 @@ from talweg.engines.native.cores import at_work, default_threads
 from talweg.engines.native.profile import Profile
 from talweg.engines.native.strategies import used
 from talweg.engines.native.unit import Unit, unit
-from talweg.errors import UsageError
+from talweg.errors import UsageError, argument
 from talweg.graph import BATCH, Array, Program, Tensor, numpy_dtype
 from talweg.passes import crop, known_sums, masks_of_results, pool_first, simplify
 
@@ -47,7 +47,7 @@ class Native(Engine):
         self.profiled = profiled
         self.threads = default_threads() if threads is None else threads
         if self.threads < 1:
-            raise UsageError(f"threads must be at least 1; got {self.threads}")
+            raise UsageError(f"{argument('threads')} must be at least 1; got {self.threads}")
         known = LANES[precision]
         if lanes is not None and lanes not in known:
             raise UsageError(f"lanes must be one of {', '.join(map(str, known))} for {precision}; got {lanes}")

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from talweg import graph as g
-from talweg.errors import UsageError
+from talweg.errors import UsageError, argument
 from talweg.graph import Tensor
 from talweg.registry import Described, Registry, snake_case
 
@@ -51,12 +51,14 @@ def get(identifier: Any) -> float | Schedule | Callable[[int], float]:
         return made
     if isinstance(identifier, (int, float, np.integer, np.floating)) and not isinstance(identifier, bool):
         if not (math.isfinite(identifier) and identifier >= 0):
-            raise UsageError(f"learning_rate must be a finite number of at least 0; got {identifier!r}")
+            raise UsageError(f"{argument('learning_rate')} must be a finite number of at least 0; got {identifier!r}")
         return float(identifier)
     if callable(identifier):
         function: Callable[[int], float] = identifier
         return function
-    raise UsageError(f"learning_rate must be a number, a schedule or a function of the step; got {identifier!r}")
+    raise UsageError(
+        f"{argument('learning_rate')} must be a number, a schedule or a function of the step; got {identifier!r}"
+    )
 
 
 def rising(values: Any, name: str) -> tuple[float, ...]:
