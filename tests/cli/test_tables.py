@@ -200,7 +200,7 @@ def test_a_dialect_is_kept_with_the_model() -> None:
     Path("de.csv").write_bytes(text.replace("smooth", "glatt é").encode("cp1252"))
     how = ["--separator", ";", "--decimal", ",", "--encoding", "cp1252"]
     ok("train", "de.csv", "--target", "kind", *how, "--missing", "drop", "--drop", "id", *QUICK, "--out", "r")
-    assert len(json.loads(ok("predict", "r", "de.csv", "--bad-rows", "skip", "--json").stdout)["predictions"]) == 53
+    assert len(json.loads(ok("predict", "r", "de.csv", "--bad-rows", "skip", "--json").stdout)["predictions"]) == 60
 
 
 def test_ids_beyond_float32_are_told_apart_by_a_run() -> None:
