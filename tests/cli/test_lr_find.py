@@ -46,7 +46,7 @@ def test_asked_for_wrongly() -> None:
     for arguments, said in (
         ((), "lr-find what? Give DATA"),
         (("iris", "--optimizer", "adm"), "did you mean 'Adam'"),
-        (("iris", "--engine", "reference", "--min-lr", 2, "--max-lr", 1), "below max_lr"),
+        (("iris", "--engine", "reference", "--min-lr", 2, "--max-lr", 1), "below --max-lr"),
     ):
         ran = run(*arguments)
         assert ran.exit_code == 2 and said in ran.output, ran.output
