@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 
 import numpy as np
@@ -65,14 +64,6 @@ def products_of_no_batch() -> tuple[Program, dict[str, Array]]:
 
 
 _MATRICES = {"narrow": (64, 3), "wide": (64, 70), "square": (64, 64), "turned": (70, 64), "line": (64,)}
-
-
-@pytest.fixture
-def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compilers do not optimize: these are many kernels, each of which runs once."""
-    command = build.compiler()
-    assert command is not None
-    monkeypatch.setenv("TALWEG_CC", shlex.join([*command, "-O0"]))
 
 
 @pytest.mark.parametrize("lanes", LANES["float32"])

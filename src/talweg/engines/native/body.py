@@ -36,9 +36,14 @@ class Body:
     def load(self, node: Tensor, index: Index) -> str:
         pointer, layout = self._place(node)
         self.used[pointer] = node
-        if self._along and any(self._along.search(i) for a, i in enumerate(index) if a != layout.inner):
-            self.exact = True  # it runs along an axis that has no padding here: beyond its end lies what is another's
+        self._run_on(index, layout.inner)
         return f"{pointer}[{layout.offset(index)}]"
+
+    def _run_on(self, index: Index, inner: int | None) -> None:
+        """Only the axis `inner` has padding, and only its own index stays there: elsewhere lies what is another's."""
+        if self._along:
+            running = {a: i for a, i in enumerate(index) if self._along.search(i)}
+            self.exact |= any(a != inner or not self._along.fullmatch(i) for a, i in running.items())
 
     def value(self, node: Tensor, index: Index, defining: bool = False) -> str:
         """A C expression for an element of `node`: a variable, a load, or a literal."""
@@ -81,6 +86,7 @@ class Body:
             if _follow_on(layout, alike):  # the very same numbers, one after another
                 self.used[pointer] = x
                 self.lines.append(by("regrouping in place"))
+                self._run_on(index, next((a for a in reversed(range(node.rank)) if node.shape[a] != 1), None))
                 row = f"({index[0]})*{layout.strides[0]} + " if alike and x.shape[0] != 1 else ""
                 return f"{pointer}[{row}{flat_index(index[alike:], node.shape[alike:])}]"
         self.exact = True

@@ -58,9 +58,9 @@ def _for(layout: Layout, axis: int, exact: bool = True, parts: Parts | None = No
 def loop_kernel(kernel: Kernel, place: Place, kept: set[Tensor], stored: dict[Tensor, str], parts: Parts) -> Written:
     """A group of elementwise tensors: one loop nest for all. `stored`: those that go to memory, and where."""
     node = kernel.nodes[0]
-    if are_pairs(node):
-        return _random_pairs(node, place, kept, stored[node], parts)
     layout = place(node)[1]
+    if are_pairs(node, layout):
+        return _random_pairs(node, place, kept, stored[node], parts)
     if len(kernel.nodes) == 1 and node.op.name == "concat" and node.attributes["axis"] not in parts:
         return _concatenation(node, place, kept, stored[node], parts)
     axes, index = axes_and_index(layout)
@@ -172,10 +172,11 @@ def combining_kernel(node: Tensor, place: Place, kept: set[Tensor], stored: str,
     return Written(Body(place, {node}, kept), lines)
 
 
-def are_pairs(node: Tensor) -> bool:
-    """Whether `node` is random numbers of which a row is a whole number of pairs, not padded."""
+def are_pairs(node: Tensor, layout: Layout) -> bool:
+    """Whether `node` is random numbers of which a row is a whole number of pairs, which lie one after the other."""
     row = Layout(node.shape[1:], node.dtype, 1)
-    return node.op.name == "random_uniform" and bool(node.shape) and row.size % 2 == 0 and row.is_dense
+    is_drawn = node.op.name == "random_uniform" and bool(node.shape) and not layout.by_columns
+    return is_drawn and row.size % 2 == 0 and row.is_dense
 
 
 def _random_pairs(node: Tensor, place: Place, kept: set[Tensor], stored: str, parts: Parts) -> Written:
@@ -223,6 +224,8 @@ def reduction(
     to = f"{'part' if part else stored}[{place(node)[1].offset(tuple(index[a] for a in own))}]"
     body = Body(place, {node}, kept, _innermost(space))
     value = term(body, index)
+    if space.inner in own and place(node)[1].inner != own.index(space.inner):
+        body.exact = True  # the result has its padding along another axis
     join = _joined(node)
     heads = [_for(space, a, True, shared) for a in free]
     noted = [by("maximum")] if node.op.name == "max" else []

@@ -7,7 +7,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 from talweg.engines.base import has_rows
-from talweg.engines.native import contraction, loops, tiles
+from talweg.engines.native import contraction, tiles
 from talweg.engines.native.division import ALONE, EVERYONE, Division, followed, summed
 from talweg.engines.native.layout import SLACK, Layout
 from talweg.engines.native.looping import Body
@@ -219,7 +219,7 @@ def _divisions(
     out: list[Division] = []
     outer = [a for a in long if a != layout.inner]
     longest = max(outer, key=lambda a: layout.lengths[a], default=None)
-    if BATCH in node.shape and (kernel.op != "random_uniform" or loops.are_pairs(node)):
+    if BATCH in node.shape:
         out.append(_rows(node.shape.index(BATCH)))
     elif plan and plan.can_be_shared:
         key = node if plan.outer is None else node.shape[plan.outer]
