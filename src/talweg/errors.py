@@ -105,6 +105,22 @@ class MissingExtraError(TalwegError, ImportError):
     """A library that is not installed; the message names the extra of Talweg that brings it."""
 
 
+class TalwegWarning(UserWarning):
+    """The base of every warning that Talweg gives: legal, but probably not meant. Each names its remedy."""
+
+
+class ModelWarning(TalwegWarning):
+    """A network, a loss, a metric or an optimizer that does not fit the others."""
+
+
+class DataWarning(TalwegWarning):
+    """Data whose order, scale or division makes results worse, or measures something else than it seems to."""
+
+
+class DivergenceWarning(TalwegWarning, RuntimeWarning):
+    """A loss or a prediction that is no finite number any more."""
+
+
 class UnknownNameError(TalwegError, ValueError):
     """A name that is in no table; the message suggests the nearest that is.
 
@@ -124,7 +140,7 @@ class UnknownNameError(TalwegError, ValueError):
         super().__init__(f"unknown {kind} {name!r}{hint} Known{'' if few else ', among others'}: {', '.join(shown)}")
 
 
-def warn(message: str, category: type[Warning] = UserWarning) -> None:
+def warn(message: str, category: type[Warning] = TalwegWarning) -> None:
     """A warning that points at the first caller outside Talweg, whose line it is about."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "talweg":

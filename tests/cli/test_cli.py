@@ -457,7 +457,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_run_ends_as_if_unbroken() -> None:
             break
     child.send_signal(signal.SIGINT)
     _, errors = child.communicate()
-    assert child.returncode == 1
+    assert child.returncode == 130
     assert "talweg train --resume 'my run'" in errors and "Traceback" not in errors
     assert "is not finished" in ok("evaluate", "my run").stdout
     shown = ok("train", "--resume", "my run").stdout

@@ -40,7 +40,8 @@ PROGRAM = textwrap.dedent(
     hidden = [talweg.layers.Dense(2000, "relu"), talweg.layers.Dense(2000, "relu")]
     model = talweg.Sequential([*hidden, talweg.layers.Dense(10, "softmax")], seed=0)
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], engine="native")
-    history = model.fit(x, y, steps_per_epoch={steps}, validation_data=(x, y), callbacks=[Say()], verbose=0)
+    history = model.fit(x, y, steps_per_epoch={steps}, validation_data=(x, y), callbacks=[Say()], verbose=0,
+                        on_interrupt="return")
     print("over", history.epoch, history.params["interrupted"], flush=True)
     """
 )

@@ -25,6 +25,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 @pytest.mark.skipif(build.compiler() is None, reason="no C compiler on the path: install gcc or clang")
 def test_the_doctests_hold_on_the_native_engine() -> None:
     command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", "README.md", "docs", "src"]
+    command += ["-W", "error::talweg.errors.TalwegWarning"]
     environment = {**os.environ, PREFERRED: "native"}
     for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_CURRENT_TEST"):
         environment.pop(name, None)  # of the pytest that runs this

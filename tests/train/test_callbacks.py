@@ -214,7 +214,7 @@ def test_best_weights_come_back_at_any_end(end: str) -> None:
         with pytest.raises(RuntimeError, match="on purpose"):
             model.fit(X, Y, epochs=8, verbose=0, callbacks=callbacks)
     else:
-        history = model.fit(X, Y, epochs=8, verbose=0, callbacks=callbacks)
+        history = model.fit(X, Y, epochs=8, verbose=0, callbacks=callbacks, on_interrupt="return")
         assert len(history.epoch) == (8 if end == "last epoch" else 6)
     assert early.best_epoch == 2
     np.testing.assert_array_equal(model.get_weights()[0], best[0])
@@ -588,7 +588,8 @@ def test_a_fit_killed_at_any_moment_resumes_to_the_same_bits(tmp_path: Path, sav
 def test_a_fit_without_a_seed_resumes_with_the_seed_it_had(tmp_path: Path) -> None:
     model = linear(seed=3)
     stop = LambdaCallback(on_epoch_end=lambda epoch, logs: epoch == 1 and signal.raise_signal(signal.SIGINT))
-    model.fit(X, Y, epochs=5, verbose=0, callbacks=[BackupAndRestore(tmp_path / "b"), stop])
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y, epochs=5, verbose=0, callbacks=[BackupAndRestore(tmp_path / "b"), stop])
     again = linear(seed=99)
     again.fit(X, Y, epochs=5, verbose=0, callbacks=[BackupAndRestore(tmp_path / "b")])
     unbroken = linear(seed=3)

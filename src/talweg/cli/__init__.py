@@ -1,7 +1,7 @@
 """The command line: parse, call, print. Whatever computes is in the other rooms, and is imported when a command runs.
 
-Exit codes: 0 it worked, 1 the run failed (diverged, interrupted, disk full), 2 it was asked for wrongly, 128 and the
-number of SIGTERM or SIGHUP, which ended it.
+Exit codes: 0 it worked, 1 the run failed (diverged, disk full), 2 it was asked for wrongly, 128 and the number of the
+signal that ended it: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from talweg.cli.signals import Ended, signals_as_exceptions
 from talweg.errors import DataWarning, InUseError, MissingExtraError, RunFolderError, TalwegError, speaking
 from talweg.escapes import in_json, on_one_line, visible
 
-FAILED, WRONG_USE = 1, 2  # exit codes; 0 is for what went well
+FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130  # exit codes; 0 is for what went well, 130 for Ctrl-C as in any shell
 LONGEST = 3000  # characters of an error: more would not fit on one screen
 PIPE_WIDTH = 120  # columns of a table that nobody's terminal limits
 
@@ -128,7 +128,7 @@ def reporting(output: Output, if_interrupted: Callable[[], str] = lambda: "Inter
         raise typer.Exit(ended.exit_code) from None
     except KeyboardInterrupt:
         output.error("Interrupted", if_interrupted())
-        raise typer.Exit(FAILED) from None
+        raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:  # whoever read our output left, for instance `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(FAILED) from None

@@ -43,7 +43,7 @@ from talweg.cli.options import (
     given,
     wishes_of,
 )
-from talweg.cli.output import FAILED, Output, rates, reporting, scores
+from talweg.cli.output import FAILED, INTERRUPTED, Output, rates, reporting, scores
 from talweg.errors import RunFolderError
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _run(experiment: Experiment, output: Output) -> None:
     if not experiment.finished:
         message = f"Interrupted after {len(experiment.lines)} of {experiment.epochs} epochs."
         output.error("Interrupted", f"{message} {_go_on(run)}", run=run)
-        raise typer.Exit(FAILED)
+        raise typer.Exit(INTERRUPTED)
     if experiment.epochs == began:
         output.say(f"All {began} epochs were trained before; give more with --epochs.")
     result, predictions = experiment.finish()

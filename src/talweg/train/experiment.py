@@ -130,6 +130,7 @@ class Experiment:
                     validation_data=(p.x_validation, p.y_validation),
                     verbose=0,
                     callbacks=[recorder, *callbacks],
+                    on_interrupt="return",
                 )
             finally:
                 self.folder.let_go()

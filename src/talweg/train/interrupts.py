@@ -11,6 +11,14 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+def interrupted(epochs: int, wanted: int) -> KeyboardInterrupt:
+    """What a fit raises that Ctrl-C has ended."""
+    return KeyboardInterrupt(
+        f"Ctrl-C ended this fit after {epochs} of {wanted} epochs; the weights and model.history are kept. "
+        "fit(..., on_interrupt='return') returns instead."
+    )
+
+
 class Interrupts:
     """While open, the first Ctrl-C sets `asked`; a second one raises KeyboardInterrupt, as if nobody had listened.
 

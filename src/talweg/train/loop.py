@@ -18,6 +18,7 @@ from talweg.graph.random import key_of
 from talweg.optim import UpdateRule
 from talweg.optim.schedules import Schedule
 from talweg.train.callbacks.base import CallbackList
+from talweg.train.doubts.divergence import DivergenceWatch
 from talweg.train.history import History
 from talweg.train.interrupts import Interrupts
 from talweg.train.rows import Rows
@@ -102,11 +103,12 @@ class Pace:
 def run_epochs(
     fitting: Fitting, trainee: Trainee, callbacks: CallbackList, validate: Validate | None, history: History
 ) -> None:
-    """Trains until the last epoch, a callback's stop or Ctrl-C.
+    """Trains until the last epoch, a callback's stop or Ctrl-C. A loss that is no number is told, and trained on.
 
     An epoch that Ctrl-C cut short, in training or in validation, is not in the history.
     """
     plan, progress, session, pace = fitting.plan, fitting.progress, fitting.session, Pace()
+    watch = DivergenceWatch(trainee.optimizer, history, is_told=not callbacks.handle_divergence)
     with Interrupts() as interrupts:
         for epoch in range(plan.initial_epoch, plan.epochs):
             began = time.perf_counter()
@@ -114,10 +116,13 @@ def run_epochs(
             if progress.batches_done == 0:  # else an interrupted epoch goes on
                 forget_metrics(session)
             outputs: dict[str, Array] = {}
+            seen = progress.batches_done
             for outputs in _slices(fitting, trainee, callbacks, pace, interrupts):
                 callbacks.tell(
                     "on_progress", progress.batches_done, plan.source.steps or progress.batches_done, logs_of(outputs)
                 )
+                watch.look(outputs["loss"].item(), epoch, seen + 1, progress.batches_done)
+                seen = progress.batches_done
                 if interrupts.asked:
                     break
             if interrupts.asked and progress.batches_done != plan.source.steps:
@@ -134,6 +139,7 @@ def run_epochs(
                     history.params["interrupted"] = True
                     return
                 progress.validations += 1
+                watch.look_at_validation(measured["loss"], epoch)
                 callbacks.tell("on_test_end", measured)
                 logs = dict(sorted([*logs.items(), *((f"val_{name}", value) for name, value in measured.items())]))
             callbacks.tell("on_epoch_end", epoch, logs)

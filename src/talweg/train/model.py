@@ -18,9 +18,12 @@ from talweg.optim.schedules import Schedule
 from talweg.registry import snake_case
 from talweg.train import programs, usual
 from talweg.train.arguments import epochs_to_validate, listed, part, verbosity, whole, whole_or_none
+from talweg.train.callbacks.arguments import one_of
 from talweg.train.callbacks.base import CallbackList
 from talweg.train.callbacks.progress import ProgressLine
 from talweg.train.compiled import Aim, Compiled, compiled
+from talweg.train.doubts import tell_doubts
+from talweg.train.doubts.divergence import tell_if_not_finite, tell_of_predictions
 from talweg.train.history import History
 from talweg.train.intake import (
     by_class,
@@ -32,6 +35,7 @@ from talweg.train.intake import (
     unbuilt_on_error,
     validation_source,
 )
+from talweg.train.interrupts import interrupted
 from talweg.train.layered import Layered
 from talweg.train.loop import (
     Batches,
@@ -47,7 +51,7 @@ from talweg.train.loop import (
 )
 from talweg.train.lr_find import RateSearch, lr_find
 from talweg.train.network import Network
-from talweg.train.programs import Form, Y, feed, first_values
+from talweg.train.programs import Form, Goal, Y, feed, first_values
 from talweg.train.searching import Searching
 from talweg.train.sessions import Sessions, living_in, memory_of
 from talweg.train.sources import InMemory, is_stream
@@ -236,6 +240,8 @@ class Model(Layered):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int | Sequence[int] = 1,
+        *,
+        on_interrupt: str = "raise",
     ) -> History:
         """Trains for `epochs` passes over the data, and answers what happened.
 
@@ -250,9 +256,11 @@ class Model(Layered):
         steps_per_epoch   batches in an epoch, where it is not one pass; the next epoch goes on where it
                           ended; one that comes to the end of the data ends there, and warns
         validation_freq   validation follows every so many epochs, or those listed, counted from 1
+        on_interrupt      "raise", or "return": what follows when Ctrl-C has ended the fit
 
         Raises `DataError` or `ShapeError` for data that cannot be trained on, before anything has changed. Ctrl-C ends
-        the fit after the batches at hand; the history of the epochs before is kept.
+        the fit after the batches at hand, by `KeyboardInterrupt`, so that no program goes on as if it had trained;
+        weights and `model.history`, of the epochs before, are kept. What is doubtful is told by a `TalwegWarning`.
         """
         told = self._told()
         size = whole_or_none(batch_size, "batch_size", 1)
@@ -260,6 +268,7 @@ class Model(Layered):
         epochs, initial_epoch = whole(epochs, "epochs", 0), whole(initial_epoch, "initial_epoch", 0)
         steps = whole_or_none(steps_per_epoch, "steps_per_epoch", 1)
         validation_steps = whole_or_none(validation_steps, "validation_steps", 1)
+        one_of(on_interrupt, "on_interrupt", ("raise", "return"))
         split = part(validation_split, "validation_split") if validation_data is None else 0.0
         shown = [ProgressLine()] if (verbose := verbosity(verbose)) else []
         with unbuilt_on_error(self):
@@ -283,6 +292,7 @@ class Model(Layered):
         params |= {"validation_freq": validation_freq, "loss": told.loss_name}
         told_all = CallbackList([*listed(callbacks), *shown], self, params)
         history = self.history = History(params)
+        tell_doubts(self, plan, kept is not None, told_all.may_set_rates)
         self.stop_training = False
         began = self.iterations
         fitting = Fitting(session, plan, Progress(self.epochs_trained, began))
@@ -299,6 +309,8 @@ class Model(Layered):
                 finally:
                     self.fitting = None
                     self._memory |= memory_of(session)
+        if on_interrupt == "raise" and history.params.get("interrupted"):
+            raise interrupted(len(history.epoch), epochs)
         return history
 
     def train_on_batch(
@@ -348,6 +360,7 @@ class Model(Layered):
         told_all.tell("on_test_begin", {})
         logs = measure(session, source, self, told_all)
         told_all.tell("on_test_end", logs)
+        tell_if_not_finite(logs["loss"])
         if verbose:
             ProgressLine.print_result(logs)
         return self._answer(logs, return_dict)
@@ -397,6 +410,7 @@ class Model(Layered):
         """The outputs of some batches, in the structure that `outputs` had."""
         names = self.output_names
         answers = [np.concatenate([part[feed(Y, name, names)] for part in parts]) for name in names]
+        tell_of_predictions(answers)
         return packed(answers, single(self.network.outputs))
 
     def predict_on_batch(self, x: Any) -> Any:
@@ -444,11 +458,14 @@ class Model(Layered):
         network = self.network
         if kind == "predict":
             return programs.prediction_program(network, form)
-        told = self._told()
-        goals = told.goals(form.inputs(), [y.tensor for y in self.outputs])
+        goals = self.goals(form)
         if kind == "evaluate":
             return programs.evaluation_program(network, form, goals)
-        return programs.training_program(network, form, goals, told.rule)
+        return programs.training_program(network, form, goals, self.optimizer)
+
+    def goals(self, form: Form) -> list[Goal]:
+        """What each output is trained for and measured by, where the data has that form."""
+        return self._told().goals(form.inputs(), [y.tensor for y in self.outputs])
 
     def usual_form(self, with_labels: bool = True) -> Form:
         """The form of the data that this network and its losses are for: numbers, and class numbers or numbers."""

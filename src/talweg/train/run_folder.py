@@ -255,6 +255,8 @@ class RunRecorder(Callback):
     holds the name of the quantity, its value, and the epoch, counted from 1.
     """
 
+    handles_divergence = True
+
     def __init__(self, folder: RunFolder, lines: list[Line], *, seconds: float = 1.0) -> None:
         super().__init__()
         self.folder, self.lines, self.seconds = folder, list(lines), seconds

@@ -43,6 +43,10 @@ class Source(Protocol):
     def batch_size(self) -> int:
         """Rows in the first batch."""
 
+    @property
+    def sample(self) -> tuple[Rows, bool]:
+        """Some of its rows, and whether they are all of them."""
+
     def epoch(self, seed: int, number: int, done: int = 0) -> Iterator[Visit]:
         """The rows of epoch `number`, but for the `done` batches that begin it."""
 
@@ -64,6 +68,11 @@ class InMemory:
         self._shuffled = shuffle and self._pass > 1  # one batch of all rows is the same in any order
         self.steps = self._pass if steps is None else steps
         self.form, self.batch_size = rows.form, min(batch_size, len(rows))
+        self.goes_in_order = not shuffle
+
+    @property
+    def sample(self) -> tuple[Rows, bool]:
+        return self._rows, True
 
     def epoch(self, seed: int, number: int, done: int = 0) -> Iterator[Visit]:
         turn, place = divmod(number, -(-self._pass // self.steps))  # so many epochs are a pass
@@ -117,6 +126,7 @@ class Stream:
             raise DataError(f"{argument} gave no batches")
         self.form, self.batch_size = first.form, len(first)
         self._ahead: list[Rows] = [first]  # looked at, to know the form; the first epoch begins with it
+        self.sample = first, False
 
     @property
     def steps(self) -> int | None:

@@ -44,6 +44,12 @@ class Callback:
     told_last: ClassVar[bool] = False
     """Whether it is told of everything after the callbacks that are not, in whatever order `fit` was given them."""
 
+    handles_divergence: ClassVar[bool] = False
+    """Whether it says so itself where a loss is no finite number: `fit` then gives no warning."""
+
+    sets_rates: ClassVar[bool] = False
+    """Whether it sets the optimizer's learning rate."""
+
     companions: tuple[Callback, ...] = ()
     """All callbacks of the fit, this one among them."""
 
@@ -159,6 +165,17 @@ class CallbackList:
     def writes(self, kind: str) -> bool:
         """Whether any callback wants to be told of every batch of "test" or "predict"."""
         return any(c.writes(kind) for c in self.callbacks)
+
+    @property
+    def may_set_rates(self) -> bool:
+        """Whether any callback may set the learning rate: one that does, or one that is not of this library."""
+        ours = [type(c).__module__.partition(".")[0] == "talweg" for c in self.callbacks]
+        return not all(ours) or any(c.sets_rates for c in self.callbacks)
+
+    @property
+    def handle_divergence(self) -> bool:
+        """Whether any callback tells of a loss that is no finite number."""
+        return any(c.handles_divergence for c in self.callbacks)
 
     def tell(self, hook: str, *arguments: Any) -> None:
         """Calls the hook of each. `on_train_end` is for those that heard of the beginning, and reaches each of them."""

@@ -25,6 +25,8 @@ class LambdaCallback(Callback):
     talweg.errors.UnknownNameError: unknown hook 'on_epoch_ended': did you mean 'on_epoch_end'? Known: ...
     """
 
+    sets_rates = True  # it may
+
     def __init__(
         self,
         on_epoch_begin: Callable[..., Any] | None = None,

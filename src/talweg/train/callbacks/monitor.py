@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 
-from talweg.errors import UsageError
+from talweg.errors import UsageError, warn
 from talweg.nn.losses import Loss
 from talweg.registry import snake_case
 from talweg.train.callbacks.arguments import number, one_of, text
@@ -48,7 +47,7 @@ class Watcher(Callback):
             return float(value)
         if not self._has_warned and not self.is_between_validations(epoch):
             self._has_warned = True
-            warnings.warn(self._missing(logs or {}), UserWarning, stacklevel=3)
+            warn(self._missing(logs or {}))
         return None
 
     def is_between_validations(self, epoch: int) -> bool:

@@ -31,6 +31,8 @@ class LearningRateScheduler(Callback):
     >>> halved = LearningRateScheduler(lambda epoch, rate: rate if epoch < 10 else rate / 2)
     """
 
+    sets_rates = True
+
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
         super().__init__()
         if not callable(schedule):

@@ -142,6 +142,8 @@ class TerminateOnNaN(Callback):
     the mean loss of the epoch so far, from which a single NaN does not vanish.
     """
 
+    handles_divergence = True
+
     def __init__(self, raise_error: bool = False) -> None:
         super().__init__()
         self.raise_error = bool(raise_error)
