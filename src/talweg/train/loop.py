@@ -22,7 +22,7 @@ from talweg.train.doubts.divergence import DivergenceWatch
 from talweg.train.history import History
 from talweg.train.interrupts import Interrupts
 from talweg.train.rows import Rows
-from talweg.train.sources import Source
+from talweg.train.sources import InMemory, Source
 
 SLICE_SECONDS = 0.05  # how long the engine works before progress is shown and Ctrl-C heard
 
@@ -188,6 +188,11 @@ def _ready(session: Session, batch_size: int, callbacks: CallbackList, interrupt
     return interrupts.cutting(lambda: session.prepare(batch_size, wait=True)) is True
 
 
+def schedule_of(rule: UpdateRule) -> Schedule | None:
+    """The rule's schedule, where its rate is one: the program then holds its formula."""
+    return rule.learning_rate if isinstance(rule.learning_rate, Schedule) else None
+
+
 def settings_for(
     rule: UpdateRule, plan: Plan, iterations: int, steps: int
 ) -> tuple[dict[str, Array], dict[str, Array]]:
@@ -214,6 +219,14 @@ def settings_for(
                 f"learning_rate must be a finite number of at least 0; the function gave {value} at step {t}"
             )
     return settings, {"learning_rate": np.array(rates)}
+
+
+def one_batch(session: Session, rows: Rows, rule: UpdateRule, seed: int, iterations: int) -> dict[str, Array]:
+    """A step by itself, with metrics of its own."""
+    forget_metrics(session)
+    plan = Plan(InMemory(rows, len(rows)), 1, 0, 1, seed, schedule_of(rule))
+    settings, per_step = settings_for(rule, plan, iterations, steps=1)
+    return session.run(rows.feeds, np.arange(len(rows)), len(rows), settings, per_step)
 
 
 def forget_metrics(session: Session) -> None:

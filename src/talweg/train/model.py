@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from talweg.engines.base import Engine, Session
-from talweg.engines.choose import engine_by_name, native_profile, native_source
+from talweg.engines.choose import engine_by_name, native_source
 from talweg.errors import UsageError
 from talweg.graph import Array, Program
 from talweg.nn.layers import Context, KerasTensor
 from talweg.nn.layers.symbolic import call, flat, packed, single
 from talweg.optim import LBFGS, UpdateRule
-from talweg.optim.schedules import Schedule
 from talweg.registry import snake_case
 from talweg.train import programs, usual
 from talweg.train.arguments import epochs_to_validate, listed, part, verbosity, whole, whole_or_none
@@ -42,25 +41,25 @@ from talweg.train.loop import (
     Fitting,
     Plan,
     Progress,
-    forget_metrics,
     in_slices,
     logs_of,
     measure,
+    one_batch,
     run_epochs,
-    settings_for,
+    schedule_of,
 )
 from talweg.train.lr_find import RateSearch, lr_find
 from talweg.train.network import Network
-from talweg.train.programs import Form, Goal, Y, feed, first_values
+from talweg.train.profiling import profile
+from talweg.train.programs import Form, Goal, Y, feed
 from talweg.train.searching import Searching
 from talweg.train.sessions import Sessions, living_in, memory_of
-from talweg.train.sources import InMemory, is_stream
+from talweg.train.sources import is_stream
 
 if TYPE_CHECKING:
     from talweg.engines.choose import Profile
 
 PREDICTED_AT_ONCE = 256  # rows; the results do not depend on it
-PROFILED_BATCHES = 16  # of random rows
 
 
 class Model(Layered):
@@ -285,9 +284,8 @@ class Model(Layered):
             assert validation is not None
             return measure(self._session("evaluate", validation.form), validation, self, told_all)
 
-        rate = self.optimizer.learning_rate
         plan = Plan(source, epochs, initial_epoch, epochs_to_validate(validation_freq), self.seed)
-        plan.schedule, plan.validation = rate if isinstance(rate, Schedule) else None, validation
+        plan.schedule, plan.validation = schedule_of(self.optimizer), validation
         params = {"epochs": epochs, "steps": source.steps, "verbose": verbose, "batch_size": size or source.batch_size}
         params |= {"validation_freq": validation_freq, "loss": told.loss_name}
         told_all = CallbackList([*listed(callbacks), *shown], self, params)
@@ -321,12 +319,8 @@ class Model(Layered):
         with unbuilt_on_error(self):
             rows = by_class(self, rows_of(self, x, y, sample_weight), class_weight)
             session = self._session("train", rows.form)
-        forget_metrics(session)
-        rate = self.optimizer.learning_rate
-        plan = Plan(InMemory(rows, len(rows)), 1, 0, 1, self.seed, rate if isinstance(rate, Schedule) else None)
-        settings, per_step = settings_for(self.optimizer, plan, self.iterations, steps=1)
         with living_in(session, self.named_variables):
-            outputs = session.run(rows.feeds, np.arange(len(rows)), len(rows), settings, per_step)
+            outputs = one_batch(session, rows, self.optimizer, self.seed, self.iterations)
         self._memory |= memory_of(session)
         return self._answer(logs_of(outputs), return_dict)
 
@@ -404,13 +398,13 @@ class Model(Layered):
         if not parts:
             raise UsageError("x gave no batches to predict")
         told_all.tell("on_predict_end", {})
-        return self._answers(parts)
+        tell_of_predictions(flat(answers := self._answers(parts)))
+        return answers
 
     def _answers(self, parts: list[dict[str, Array]]) -> Any:
         """The outputs of some batches, in the structure that `outputs` had."""
         names = self.output_names
         answers = [np.concatenate([part[feed(Y, name, names)] for part in parts]) for name in names]
-        tell_of_predictions(answers)
         return packed(answers, single(self.network.outputs))
 
     def predict_on_batch(self, x: Any) -> Any:
@@ -476,8 +470,7 @@ class Model(Layered):
 
         Raises `UsageError` for a model that is not compiled or not built, and on a machine without a C compiler.
         """
-        size = whole(batch_size, "batch_size", 1)
-        return native_source(self.program("train"), size, self.precision)
+        return native_source(self.program("train"), whole(batch_size, "batch_size", 1), self.precision)
 
     def native_profile(
         self, x: Any = None, y: Any = None, batch_size: int = 32, seconds: float = 1.0, threads: int | None = None
@@ -487,15 +480,7 @@ class Model(Layered):
         Trains a copy for `seconds`, on x and y or, without them, on random numbers: how long a step takes depends on
         shapes, hardly on values. Raises `UsageError` as `native_source` does.
         """
-        size = whole(batch_size, "batch_size", 1)
-        rows = usual.random_rows(self, PROFILED_BATCHES * size) if x is None else rows_of(self, x, y)
-        rule = self.optimizer
-        program = self.program("train", rows.form)
-        rate = rule.learning_rate
-        plan = Plan(InMemory(rows, size), 1, 0, 1, self.seed, rate if isinstance(rate, Schedule) else None)
-        states = first_values(program, self.named_variables, rule)
-        settings = settings_for(rule, plan, 0, steps=-(-len(rows) // size))
-        return native_profile(program, states, rows.feeds, size, *settings, self.precision, threads, seconds)
+        return profile(self, x, y, whole(batch_size, "batch_size", 1), seconds, threads)
 
     def _session(self, kind: str, form: Form) -> Session:
         """A session for the form, made on first use, holding the model's present values.
@@ -505,11 +490,10 @@ class Model(Layered):
         key: tuple[Any, ...] = (kind, form)
         rule, memory = None, None
         if kind != "predict":
-            key += tuple(self.trainable_variables)
-            key += self.modes()
+            key += (*self.trainable_variables, *self.modes())
         if kind == "train":
             rule, memory = self.optimizer, self._memory
-            key += (rule.learning_rate if isinstance(rule.learning_rate, Schedule) else None,)
+            key += (schedule_of(rule),)
         engine = self._compiled.engine if self._compiled else engine_by_name("auto", self.precision)
         if isinstance(rule, LBFGS):
             engine = Searching(engine, rule)
