@@ -13,11 +13,16 @@ import pytest
 
 from talweg import graph as g
 from talweg.data import Dataset
-from talweg.errors import DataWarning, DivergenceWarning, ModelWarning, TalwegWarning
+from talweg.errors import DataWarning, DivergenceWarning, ModelWarning, TalwegWarning, UsageError
 from talweg.nn import layers, losses, metrics
 from talweg.optim import SGD, Adam
 from talweg.train.callbacks import LearningRateScheduler, TerminateOnNaN
+from talweg.train.doubts import tell_doubts
+from talweg.train.experiment import Source, Wishes, made
+from talweg.train.intake import training_source, validation_source
+from talweg.train.loop import Plan
 from talweg.train.model import Model
+from talweg.train.presets import PRESETS
 from talweg.train.sequential import Sequential
 
 ROWS = 90
@@ -331,10 +336,6 @@ def test_a_validation_that_breaks_alone_is_told() -> None:
 
 def test_the_looks_cost_little() -> None:
     """On 60,000 rows; the bound is wide, since time decides no test, but for a look at every number of x."""
-    from talweg.train.doubts import tell_doubts
-    from talweg.train.intake import training_source
-    from talweg.train.loop import Plan
-
     x, y = random.random((60_000, 784), np.float32), random.integers(0, 10, 60_000)
     model = Sequential([layers.Dense(32, "relu", input_shape=(784,)), layers.Dense(10, "softmax")], seed=0)
     model.compile(Adam(), SPARSE, metrics=["accuracy"], engine="reference")
@@ -343,3 +344,19 @@ def test_the_looks_cost_little() -> None:
     for _ in range(10):
         tell_doubts(model, Plan(source, 1, 0, 1, 0), False, False)
     assert (time.perf_counter() - began) / 10 < 0.1
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+@pytest.mark.parametrize("data", ["digits", "iris", "diabetes"])
+def test_models_with_a_name_give_no_cause(name: str, data: str) -> None:
+    """As ``talweg train DATA --model NAME`` makes them."""
+    try:
+        prepared, model, _, batch_size, _ = made(Wishes(Source(data), model=name, engine="reference"))
+    except UsageError:  # a model of images, or of classes, for which this set is none
+        return
+    x, y = prepared.x_train, prepared.y_train
+    source, _ = training_source(model, (x, y, None), batch_size, True, None, 0.0, None)
+    validation = validation_source(model, (prepared.x_validation, prepared.y_validation), batch_size, None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tell_doubts(model, Plan(source, 1, 0, 1, 0, None, validation), is_split=False, sets_rates=False)
