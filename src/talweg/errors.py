@@ -47,10 +47,6 @@ def speaking(words: Callable[[str, object], str]) -> Iterator[None]:
         _words.reset(token)
 
 
-class DataWarning(UserWarning):
-    """Data that can be learned from but is probably not what was meant; the message names the remedy."""
-
-
 class TalwegError(Exception):
     """The base of every error that Talweg raises on purpose.
 
@@ -114,7 +110,7 @@ class ModelWarning(TalwegWarning):
 
 
 class DataWarning(TalwegWarning):
-    """Data whose order, scale or division makes results worse, or measures something else than it seems to."""
+    """Data that can be learned from, and is probably not what was meant: in content, order, scale or division."""
 
 
 class DivergenceWarning(TalwegWarning, RuntimeWarning):

@@ -19,7 +19,7 @@ import typer
 
 from talweg.cli.options import as_option
 from talweg.cli.signals import Ended, signals_as_exceptions
-from talweg.errors import DataWarning, InUseError, MissingExtraError, RunFolderError, TalwegError, speaking
+from talweg.errors import InUseError, MissingExtraError, RunFolderError, TalwegError, TalwegWarning, speaking
 from talweg.escapes import in_json, on_one_line, visible
 
 FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130  # exit codes; 0 is for what went well, 130 for Ctrl-C as in any shell
@@ -109,7 +109,7 @@ class Output:
 def warnings_as_notes() -> Iterator[None]:
     """A warning, which Python would show with a file and a line of ours, becomes a line on stderr."""
     with warnings.catch_warnings():
-        warnings.simplefilter("always", DataWarning)
+        warnings.simplefilter("always", TalwegWarning)
         warnings.showwarning = lambda message, *where: print(
             f"note: {visible(str(message))}", file=sys.stderr, flush=True
         )
