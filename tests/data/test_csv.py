@@ -203,3 +203,23 @@ def test_the_whole_way_to_a_split(tmp_path: Path) -> None:
     )
     assert len(x_train) == 21 and np.bincount(y_test).tolist() == [3, 3, 3] and len(x_test) == len(y_test)
     assert np.bincount(y_train).tolist() == [7, 7, 7]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a,b\n1,2,\n3,4,5\n", "as in the first, 2, but the row in line 3 has 3"),
+        ("a,b\n1,2\n\ufeffa,b\n3,4\n", "line 3 begins with a byte order mark"),
+    ],
+)
+def test_what_only_looks_like_a_table(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "x.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(CorruptFileError, match=said):
+        read_csv(tmp_path / "x.csv", target="b")
+
+
+def test_a_carriage_return_ends_a_line(tmp_path: Path) -> None:
+    """pandas took one before a separator for a blank, and moved the cells of the row to the left."""
+    (tmp_path / "x.csv").write_bytes(b"a,b,y\r\n1,2,0.5\r\n\r,3,1.5\r\n4,5,2.5\r6,7,3.5\r\n")
+    table = read_csv(tmp_path / "x.csv", target="y", missing="drop")
+    np.testing.assert_array_equal(table.features, [[1, 2], [4, 5], [6, 7]])

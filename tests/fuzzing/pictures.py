@@ -142,7 +142,7 @@ def _check(path: Path, data: bytes) -> None:
         _check_sums(data)
     with Image.open(io.BytesIO(data), formats=READ) as opened:
         told = getattr(opened, "tag_v2", {})
-        tags = {tag: told[tag] for tag in (258, 262, 280, 281, 339, 340, 341, 256) if tag in told}
+        tags = {tag: told.get(tag) for tag in (256, 258, 262, 280, 281, 339, 340, 341) if told.get(tag) is not None}
         is_pnm = opened.format == "PPM"
         image = ImageOps.exif_transpose(opened)
     mode = "L" if ours.shape[2] == 1 else "RGB"

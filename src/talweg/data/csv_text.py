@@ -155,6 +155,8 @@ def checked_rows(path: str | os.PathLike[str], dialect: Dialect) -> Rows:
             if lines or len(cells) != width + 1 or cells[-1]:
                 raise _other_length(path, line, cells, width, names[0], dialect)
             width += 1  # every row ends with the separator, and the header does not
+        elif width > len(names) and cells[-1]:
+            raise _other_length(path, line, cells, len(names), names[0], dialect)
         lines.append(line)
         if last > line:
             warnings.append(_over_lines(path, line, last, cells, dialect))
@@ -200,6 +202,14 @@ def _text(path: Path, data: bytes | bytearray, dialect: Dialect, notes: list[str
         raise CorruptFileError(
             f"{path}: expected text, but line {text.count(chr(10), 0, nul) + 1} holds a NUL, a byte of zero. {remedy}"
         )
+    if (joined := re.search("[\r\n]\ufeff", text)) is not None:
+        line = len(text[: joined.end()].splitlines())
+        raise CorruptFileError(
+            f"{path}: line {line} begins with a byte order mark, as where two files were joined. Delete it, and the "
+            "header that may follow it"
+        )
+    if re.search("\r(?!\n)", text) is not None:  # it ends a line; pandas takes some for a blank
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text
 
 
