@@ -64,6 +64,8 @@ def main() -> int:
     line = f"python scripts/differential.py --seed {seed} --kind {run.kind} --lanes {asked.lanes} --engine {run.engine}"
     print(f"to repeat: {line} --programs {programs or 10**9}", flush=True)
     tally = machine.go(run, lambda text: print(text, flush=True))
+    if run.engine == "native" and run.kind == "all" and tally.programs >= ENOUGH:
+        machine.seek(run, tally)
     for outcome in tally.found:
         print(f"\n=== {outcome.kind}", *(outcome.wrong or []), sep="\n  ")
         print(keeping.program(outcome.recipe, run.engine))

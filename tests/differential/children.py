@@ -86,6 +86,16 @@ def outcomes(recipes: Sequence[Recipe], engine: str = "native", met: Met | None 
     return done
 
 
+def ways(recipe: Recipe) -> Counter[str]:
+    """The ways that the writer takes for a recipe, which is neither compiled nor run."""
+    try:
+        family = program_of(recipe)
+        counts = (units.write(family, recipe, threads).unit.strategies for threads in recipe["written_for"])
+        return Counter({name: n for each in counts for name, n in each.items() if n})
+    except Exception:  # a refusal: it is found where programs are judged
+        return Counter()
+
+
 def _made(outcome: Outcome, engine: str) -> _Ready | None:
     """The program, and its C; a refusal is an outcome."""
     try:

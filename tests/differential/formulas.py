@@ -15,6 +15,7 @@ import numpy as np
 
 from differential import sizes
 from talweg import graph as g
+from talweg.engines.native import tasks, tiles
 from talweg.errors import TalwegError
 from talweg.gradient import gradient
 from talweg.graph import BATCH, TABLE, Program, Tensor
@@ -169,6 +170,16 @@ def draw_formula(random: Random) -> dict[str, Any]:
         **{"family": "formula", "leaves": leaves, "nodes": nodes, "outputs": outputs, "slopes": slopes},
         "update": random.random() < 0.3,
     }
+
+
+def draw_sum(random: Random) -> dict[str, Any]:
+    """A sum over the batch, often of so much that threads share its rows."""
+    inner = sizes.length(random, 70) + 1
+    outer = 2 + tasks.SHARED_OUT // (2 * tiles.PART * inner) + sizes.length(random, 20)
+    axes = random.choice([[0], [0], [0, 1]])
+    leaf = {"name": "x0", "kind": "input", "shape": ["n", outer, inner], "dtype": "float", "stream": 0}
+    nodes: list[Node] = [["v0", random.choice(["sum", "sum", "sum", "max"]), ["x0"], {"axes": axes}]]
+    return {"family": "formula", "leaves": [leaf], "nodes": nodes, "outputs": ["v0"], "slopes": [], "update": False}
 
 
 def _leaf(random: Random, axes: list[int], number: int) -> dict[str, Any]:

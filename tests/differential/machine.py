@@ -14,9 +14,11 @@ from itertools import count
 from multiprocessing import get_context
 from random import Random
 
+from differential import children
 from differential.children import Met, Outcome, outcomes
 from differential.minimising import minimised
 from differential.recipes import Recipe, draw
+from talweg.engines.native.strategies import NAMES
 
 BATCH = {"networks": 12, "all": 32}
 """Programs that are compiled together; of other kinds `BATCHED`."""
@@ -106,6 +108,20 @@ def _batches(run: Run) -> Iterator[tuple[list[Outcome], Met]]:
 def _one_batch(run: Run, number: int) -> tuple[list[Outcome], Met]:
     met = Met()
     return outcomes(batch(run, number), run.engine, met), met
+
+
+def seek(run: Run, tally: Tally, most: int = 20000) -> None:
+    """Ways of the writer that no program took yet: programs are drawn and written, and those that take one are run."""
+    random = Random(f"{run.seed}/rare")
+    for _ in range(most):
+        lacking = {name for name in NAMES if not tally.met.strategies[name]}
+        if not lacking:
+            return
+        recipe = draw(random, run.kind, random.choice(list(run.lanes)), "float32", False)
+        if lacking & children.ways(recipe).keys():
+            (outcome,) = outcomes([recipe], run.engine, tally.met)
+            _count(tally, outcome)
+            tally.found += [outcome] if outcome.kind else []
 
 
 def _count(tally: Tally, outcome: Outcome) -> None:

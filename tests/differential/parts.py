@@ -58,16 +58,18 @@ def draw_part(random: Random) -> Drawn:
         member["name"], member["options"] = random.choice(test_activations.CASES)[:2]
     else:
         table = test_regularizers.CASES if kind == "penalty" else test_constraints.CASES
-        member["name"], member["options"] = random.choice(table)
+        name = random.choice(sorted({case[0] for case in table}))
+        member["name"], member["options"] = random.choice([case for case in table if case[0] == name])
         if member["name"] == "OrthogonalRegularizer":
             member["shape"] = _matrix(random, 20000)
     return member
 
 
 def _matrix(random: Random, most: int) -> list[int]:
-    """Of which one axis or the other is often long."""
-    lengths = sizes.within(random, [sizes.many(random), sizes.length(random)], most)
-    return lengths if random.random() < 0.5 else lengths[::-1]
+    """Of which one axis or the other is long: products of it and itself sum over either."""
+    long = random.choice([sizes.schedule.MANY, sizes.schedule.MANY + 1, sizes.many(random)])
+    lengths = [long, sizes.length(random, max(1, most // long))]
+    return lengths if random.random() < 0.7 else lengths[::-1]
 
 
 def write_part(member: Drawn, rows: int, random: np.random.Generator) -> tuple[Program, Values]:

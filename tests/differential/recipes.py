@@ -28,18 +28,19 @@ DRAW: dict[str, Draw] = {
     "dot": contractions.draw_dot,
     "window": contractions.draw_window,
     "formula": formulas.draw_formula,
+    "sum": formulas.draw_sum,
     "loop": loops.draw_loop,
     "part": parts.draw_part,
     "network": networks.draw_network,
 }
-KINDS: dict[str, dict[str, int]] = {
-    "kernels": {"dot": 5, "window": 4, "formula": 4, "loop": 1, "part": 1},
+KINDS: dict[str, dict[str, float]] = {
+    "kernels": {"dot": 5, "window": 4, "formula": 4, "sum": 0.5, "loop": 1, "part": 1},
     "contractions": {"dot": 1, "window": 1},
     "formulas": {"formula": 1},
     "loops": {"loop": 1},
     "parts": {"part": 1},
     "networks": {"network": 1},
-    "all": {"dot": 5, "window": 4, "formula": 4, "loop": 1, "part": 2, "network": 1},
+    "all": {"dot": 5, "window": 4, "formula": 4, "sum": 0.5, "loop": 1, "part": 2, "network": 1},
 }
 """What is drawn under which name, and how often."""
 WRITE: dict[str, Callable[..., Member]] = {
@@ -67,6 +68,8 @@ def _drawn(random: Random, kind: str, lanes: int, precision: str, is_fast: bool)
     if "network" in names or "loop" in names:
         batch_size = min(batch_size, 40)
         rows = min(rows, 2 * batch_size)
+    if "sum" in names:  # more than one part of the batch
+        batch_size = max(batch_size, 2 * sizes.tiles.PART)
     written = random.choice(sizes.THREADS)
     others = random.sample([t for t in sizes.THREADS if t != 1], 1)
     return {
