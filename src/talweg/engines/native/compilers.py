@@ -261,9 +261,13 @@ def compile_file(command: tuple[str, ...], flags: tuple[str, ...], text: Path, m
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """What compilers write besides lies in the folder that goes, but what Zig may use again, which is beside it."""
+    """What compilers write besides lies in the folder that goes, but what Zig may use again, which is beside it.
+
+    What this process has loaded before all else is not theirs: a shell dies of a sanitizer for threads as it forks.
+    """
     kept = {"ZIG_GLOBAL_CACHE_DIR": str(folder.parent / "zig"), "ZIG_LOCAL_CACHE_DIR": str(folder / "zig")}
-    return {**kept, **os.environ, "TMPDIR": str(folder)}
+    own = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    return {**kept, **own, "TMPDIR": str(folder)}
 
 
 def _short(message: str) -> str:
