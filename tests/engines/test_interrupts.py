@@ -209,7 +209,7 @@ def test_a_fit_after_that_is_as_if_nothing_had_been(tmp_path: Path, monkeypatch:
         model, told = Sequential([Dense(4, "tanh", input_shape=(3,)), Dense(1)], seed=0), Told(interrupts)
         model.compile("adam", "mse", engine=Native())
         if interrupts:
-            history = model.fit(x, x[:, 0], callbacks=[told], verbose=0)
+            history = model.fit(x, x[:, 0], callbacks=[told], verbose=0, on_interrupt="return")
             assert history.epoch == [] and history.params["interrupted"] and told.compiled == 1
             assert cache.entries() == [] and model.iterations == 0
         model.fit(x, x[:, 0], callbacks=[told := Told()], verbose=0)

@@ -7,6 +7,7 @@ array([0., 0., 2.], dtype=float32)
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -212,10 +213,12 @@ def softplus(x: Tensor) -> Tensor:
 def squareplus(x: Tensor, b: float = 4) -> Tensor:
     r"""$\frac12 (x + \sqrt{x^2 + b})$ (Barron, 2021).
 
-    Below 0 it is written $\frac{b}{2(\sqrt{x^2 + b} - x)}$, which is the same and loses no digits.
+    Below 0 it is written $\frac{b}{2(\sqrt{x^2 + b} - x)}$, which is the same and loses no digits. Where b is nothing
+    beside x², which may be infinite, the root is |x|.
     """
-    root = g.sqrt(x * x + float(b))
-    return g.where(x < 0, 0.5 * b / (root + abs(x)), 0.5 * (x + root))
+    is_far = abs(x) > 1e9 * max(1.0, math.sqrt(b))
+    root = g.where(is_far, abs(x), g.sqrt(g.square(g.where(is_far, 0.0, x)) + float(b)))
+    return g.where(x < 0, 0.5 * b / (root + abs(x)), 0.5 * x + 0.5 * root)
 
 
 @activation()
@@ -283,7 +286,7 @@ def sparsemax(x: Tensor, axis: int = -1) -> Tensor:
     $x_c$ is above τ if $\sum_k \max(0, x_k - x_c) < 1$; so nothing is sorted, at the price of k² comparisons.
     """
     at = axis % x.rank
-    x = x - g.stop_gradient(g.max(x, at, keepdims=True))
+    x = g.maximum(x - g.stop_gradient(g.max(x, at, keepdims=True)), -1.0)  # what lies lower has no share
     above = g.expand_dims(x, at) - g.expand_dims(x, at + 1)  # [c, k]: how much larger x_k is than x_c
     supports = g.cast(g.sum(g.maximum(above, 0.0), axis=at + 1) < 1, "float")
     tau = (g.sum(supports * x, at, keepdims=True) - 1.0) / g.sum(supports, at, keepdims=True)
