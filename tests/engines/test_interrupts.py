@@ -180,8 +180,10 @@ def test_a_child_of_a_fork_leaves_its_parent_s_compiler_alone(slow: SlowCompiler
 
 def test_a_child_of_a_fork_does_not_keep_its_parent_s_compiler_alive(slow: SlowCompiler) -> None:
     code = MAKING.replace("print(", "import os, signal; os.fork() or signal.pause(); print(")
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, start_new_session=True) as process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes, start_new_session=True) as process:  # type: ignore
         slow.wait_for_work()
+        assert process.stdout is not None and process.stdout.readline() == b"making\n"  # after the fork
         process.kill()
         process.wait()
         slow.wait_for_end()  # though the child lives
