@@ -42,7 +42,74 @@ def read(folder: Path, text: str | bytes, **how: Any) -> tuple[TableData, list[s
 
 
 ONE = "a,y\n"
+SEMICOLONS = {"separator": ";", "decimal": ","}
 REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
+    # tables as Excel, UCI and Kaggle have them
+    "another mark, all names in quotes": (
+        '"a";"y"\n' + rows(lambda i: f'{R[i]};"{pq(i)}"'),
+        {},
+        "not parted by ','.*separator=';'",
+    ),
+    "another mark, said by Excel": (
+        "sep=;\na;y\n" + rows(lambda i: f"{R[i]};{pq(i)}"),
+        {},
+        "first line.*separator=';'",
+    ),
+    "no header, and equal numbers in its place": (
+        "0,0,p\n" + rows(lambda i: f"{R[i]},{i % 2},{pq(i)}"),
+        {"target": "c3"},
+        "both called '0'.*header=False",
+    ),
+    "a title above the header": ("Trial of May\n\n" + ONE[:-1] + ",b\n1,p,2\n", {}, "begin in line 3"),
+    "lines above the header": (
+        "Trial,\n2024,\n" + ONE + rows(lambda i: f"{R[i]},{pq(i)}"),
+        {},
+        r"Row 2 \(line 3\) holds 'y'",
+    ),
+    "cells parted by blanks": ("a  y\n" + rows(lambda i: f"{R[i]}  {pq(i)}"), {}, "separator=' '"),
+    "Japanese": (
+        ("a,b,y\n" + rows(lambda i: f"{R[i]},{'東京'[i % 2]},{pq(i)}")).encode("cp932"),
+        {},
+        "cp932.*Japanese",
+    ),
+    "all that is wrong, at once": (
+        "name,ticket,a,y\n" + rows(lambda i: f"n{i},t{i},{'' if i == 3 else R[i]},{pq(i)}"),
+        {},
+        r"missing values in 1 .*Also, column 'name'.*ignore=\['name'\]\. Also, column 'ticket'",
+    ),
+    "no target in some rows": (
+        ONE + rows(lambda i: f"{R[i]},{'' if i == 3 else pq(i)}"),
+        {},
+        "the target. missing='drop'",
+    ),
+    "decimal commas and whole numbers": (
+        "a;b;y\n" + rows(lambda i: f"{['1,3', '2', '1,7', '3,3'][i % 4]};{i * i % 7};{pq(i)}"),
+        {"separator": ";"},
+        "decimal=','",
+    ),
+    "thousands where the decimal mark is a comma": (
+        "a;b;y\n" + rows(lambda i: f"{['1.234', '999', '2.500'][i % 3]};{i * i % 7},5;{pq(i)}"),
+        SEMICOLONS,
+        r"thousands='\.'",
+    ),
+    "decimal points where the decimal mark is a comma": (
+        "a;b;y\n" + rows(lambda i: f"{['1.25', '9', '2.5'][i % 3]};{i * i % 7},5;{pq(i)}"),
+        SEMICOLONS,
+        r"decimal='\.'",
+    ),
+    "blanks between thousands": ("a;y\n" + rows(lambda i: f"{i + 1}\u202f500,5;{pq(i)}"), SEMICOLONS, "thousands=' '"),
+    "apostrophes between thousands": (ONE + rows(lambda i: f"{i + 1}’500.5,{pq(i)}"), {}, 'thousands="\'"'),
+    "blanks in money": ("a;y\n" + rows(lambda i: f"{i + 1}\u202f500,50 €;{pq(i)}"), SEMICOLONS, "a currency"),
+    "digits of full width": (ONE + rows(lambda i: f"{'１２３'[i % 3]},{pq(i)}"), {}, "other letters than 0 to 9"),
+    "codes among numbers": (
+        "a,b,y\n" + rows(lambda i: f"{['75', '13', '2A'][i % 3]},{R[i]},{pq(i)}"),
+        {},
+        r"categorical=\['a'\]",
+    ),
+    "dates with short years": (ONE + rows(lambda i: f"1/{i + 1}/24,{pq(i)}"), {}, r"two digits.*categorical=\['a'\]"),
+    "dates with months' names": (ONE + rows(lambda i: f"{i + 1:02}-Mar-2024,{pq(i)}"), {}, "names of months"),
+    "Japanese dates": (ONE + rows(lambda i: f"2024年3月{i + 1}日,{pq(i)}"), {}, "look like dates"),
+    "times of day": (ONE + rows(lambda i: f"10:{i + 10},{pq(i)}"), {}, "times of day"),
     # numbers that the engine cannot hold, or that would become one another
     "a feature of 1e39": (
         ONE + rows(lambda i: f"{'1e39' if i == 1 else R[i]},{pq(i)}"),
@@ -163,6 +230,77 @@ def test_refused(tmp_path: Path, case: str) -> None:
 # text, arguments, the first features, the classes, what the warnings say
 Case = tuple[str | bytes, dict[str, Any], list[list[float]] | None, tuple[str, ...] | None, tuple[str, ...]]
 ACCEPTED: dict[str, Case] = {
+    "Excel's first line": (
+        "sep=;\r\na;y\r\n" + rows(lambda i: f"{R[i]};{pq(i)}"),
+        {"separator": ";"},
+        [[R[0]]],
+        None,
+        (),
+    ),
+    "tabs, as shells have them": (
+        "a\ty\n" + rows(lambda i: f"{R[i]}\t{pq(i)}"),
+        {"separator": r"\t"},
+        [[R[0]]],
+        None,
+        (),
+    ),
+    "empty rows of Excel": (
+        "a,b,y\n,,\n" + rows(lambda i: f"{R[i]},{R[i + 50]},{pq(i)}\n, ,"),
+        {},
+        [[R[0], R[50]], [R[1], R[51]]],
+        ("p", "q"),
+        (),
+    ),
+    "thousands parted by blanks of any kind": (
+        "a;y\n" + rows(lambda i: f"{i * i % 7 + 1}{chr((0x202F, 0xA0, 32)[i % 3])}500,5;{pq(i)}"),
+        {**SEMICOLONS, "thousands": " "},
+        [[1500.5], [2500.5], [5500.5]],
+        None,
+        (),
+    ),
+    "one feature that counts": (ONE + rows(lambda i: f"{i},{R[i]}"), {}, [[0], [1]], None, ()),
+    "identifiers in any order": (
+        "userId,a,y\n" + rows(lambda i: f"{i * 7919 % 1000 + i * 1000 * (-1) ** i},{R[i]},{pq(i)}"),
+        {},
+        None,
+        None,
+        ("called an identifier",),
+    ),
+    "many constants, in one sentence": (
+        "a,c,d,e,y\n" + rows(lambda i: f"{R[i]},7,0,u,{pq(i)}"),
+        {},
+        [[R[0]]],
+        None,
+        ("3 columns hold the same in every row.*c, d, e",),
+    ),
+    "dates as numbers": (
+        "d,a,y\n" + rows(lambda i: f"202401{i * 7 % 30 + 1:02},{R[i]},{pq(i)}", 60),
+        {},
+        [[20240101]],
+        None,
+        ("look like dates.*write 2024-01-01",),
+    ),
+    "hours of twelve, and a zone": (
+        "d,a,y\n" + rows(lambda i: f"2024/03/{i % 28 + 1} 12:00:00 {'AP'[i % 2]}M GMT+6,{R[i]},{pq(i)}"),
+        {},
+        [[0, R[0]], [1.5, R[1]]],
+        None,
+        (),
+    ),
+    "fractions of seconds after a comma": (
+        "d;a;y\n" + rows(lambda i: f"2024-03-{i % 28 + 1:02} {i % 2 * 12:02}:00:00,000;{i * i % 7};{pq(i)}"),
+        {"separator": ";"},
+        [[0, 0], [1.5, 1]],
+        None,
+        (),
+    ),
+    "few dates with short years": (
+        "d,a,y\n" + rows(lambda i: f"0{i % 3 + 1}.02.24,{R[i]},{pq(i)}"),
+        {},
+        [[1, 0, 0, R[0]]],
+        None,
+        ("read as categories.*years of two digits",),
+    ),
     "ids above 2^24": (
         "a,b,y\n" + rows(lambda i: f"{2**24 + i * i % 7},{R[i]},{pq(i)}"),
         {},

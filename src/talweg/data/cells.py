@@ -21,6 +21,7 @@ EXACT = 2.0**53  # beyond it float64 does not hold every whole number
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
 _CODE = re.compile(r"[+-]?0\d+", re.ASCII)
+_SAME_MARKS = {" ": "[\u00a0\u2009\u202f]", "'": "’"}  # that part thousands: a reader can hardly tell or type them
 UNNAMED = "Unnamed:"  # and its number: what pandas calls a column without a name
 MOST_PLACES = 5  # that a message lists
 
@@ -116,6 +117,12 @@ class Table:
         columns = {name: cells.taken(which) for name, cells in self.columns.items()}
         return replace(self, columns=columns, places=self.places.taken(which))
 
+    def counted_anew(self) -> Table:
+        """The same table, its rows numbered from 1; their lines in the file stay."""
+        places = Places(np.arange(1, len(self) + 1), self.places.lines)
+        columns = {name: replace(cells, places=places) for name, cells in self.columns.items()}
+        return replace(self, columns=columns, places=places)
+
     def without(self, names: Collection[str]) -> Table:
         return replace(self, columns={name: cells for name, cells in self.columns.items() if name not in names})
 
@@ -140,6 +147,8 @@ def number_in(text: str, dialect: Dialect = Dialect()) -> float:  # noqa: B008  
     >>> number_in("1.5e3"), number_in("1_0"), number_in("1.234,5", Dialect(";", decimal=",", thousands="."))
     (1500.0, nan, 1234.5)
     """
+    if dialect.thousands in _SAME_MARKS:
+        text = re.sub(_SAME_MARKS[dialect.thousands], dialect.thousands, text)
     if dialect.thousands is not None:
         mark = re.escape(dialect.thousands)
         whole, point, rest = text.partition(dialect.decimal)
@@ -165,6 +174,7 @@ def read_table(
     rows = checked_rows(path, dialect)
     names = list(rows.names) + [""] * (rows.width - len(rows.names))
     places = Places(np.arange(1, len(rows.lines) + 1), rows.lines)
+    kept = np.delete(np.arange(len(rows.lines)), rows.blank)
     kept_as_text = {i for i, name in enumerate(names) if is_text(name)}
     numbers = _numbers(Path(path), rows, dialect)
     whole = {i for i, values in numbers.items() if not (values % 1 > 0).any()}
@@ -183,7 +193,8 @@ def read_table(
                 cells = replace(cells, texts=None)
         if header or not cells.missing.all():
             columns[name] = cells
-    return Table(columns, places, rows.notes, rows.warnings)
+    table = Table(columns, places, rows.notes, rows.warnings)
+    return table.taken(kept).counted_anew() if len(rows.blank) else table
 
 
 def table_of(frame: Any) -> Table:

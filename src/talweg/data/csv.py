@@ -24,9 +24,11 @@ from talweg.data.deciding import DATES, ELAPSED, Choices, Told, date_order, deci
 from talweg.data.files import MAX_BYTES, naming, reading
 from talweg.data.holes import MISSING_CHOICES, without_holes
 from talweg.data.suspicion import check_counters, check_header, check_leaks, named_columns, without_constants
-from talweg.data.table import TableEncoding, check_column
+from talweg.data.table import MOST_PROBLEMS, TableEncoding, check_column
 from talweg.data.target import decide_target
 from talweg.errors import DataError, DataWarning, UnknownNameError, UsageError, argument, warn
+
+MOST_LINES_BEFORE = 20  # a table, in which a header is looked for
 
 
 @dataclass(frozen=True)
@@ -190,11 +192,23 @@ def _encoded(
     told = Told(list(table.notes), list(table.warnings))
     table, when = _chosen(table, target, ignore, split_by, choices, told)
     check_counters(table, target, told)
-    table = without_constants(without_holes(table, target, choices, told), target, told)
+    problems: list[DataError] = []  # all of them, so that one command more is enough
+    try:
+        table = without_holes(table, target, choices, told)
+    except DataError as error:
+        problems.append(error)
+    table = without_constants(table, target, told)
     if len(table.columns) < 2:
         raise DataError("no column is left to learn from; give the table another feature")
     features = [cells for name, cells in table.columns.items() if name != target]
-    columns = [decide(cells, choices, told) for cells in features]
+    columns = []
+    for cells in features:
+        try:
+            columns.append(decide(cells, choices, told))
+        except DataError as error:
+            problems.append(error)
+    if problems:
+        raise _joined(problems)
     kind, task, classes = decide_target(table.columns[target], task, choices, told)
     check_leaks(table, target, classes is not None, told)
     encoding = TableEncoding(tuple(columns), target, kind, task, classes, dialect)
@@ -226,6 +240,14 @@ def _encoded(
     )
 
 
+def _joined(problems: list[DataError]) -> DataError:
+    """One error that says what several say."""
+    said = [str(error).rstrip(".") for error in problems[:MOST_PROBLEMS]]
+    if len(problems) > MOST_PROBLEMS:
+        said.append(f"and {len(problems) - MOST_PROBLEMS} more columns cannot be read as they are")
+    return problems[0] if len(problems) == 1 else DataError(". Also, ".join(said) + ".")
+
+
 def _chosen(
     table: Table, target: str, ignore: tuple[str, ...], split_by: str | None, choices: Choices, told: Told
 ) -> tuple[Table, NDArray[np.float64] | None]:
@@ -233,7 +255,7 @@ def _chosen(
     try:
         check_column(target, table.columns, "target column")
     except UnknownNameError as error:
-        raise _with_hint(error, table) from None
+        raise _with_hint(error, target, table) from None
     for name in (*ignore, *choices.categorical, *([] if split_by is None else [split_by])):
         check_column(name, table.columns)
     if target in ignore:
@@ -257,7 +279,7 @@ def _chosen(
     return table.without([split_by]), when
 
 
-def _with_hint(error: UnknownNameError, table: Table) -> UnknownNameError:
+def _with_hint(error: UnknownNameError, name: str, table: Table) -> UnknownNameError:
     """Why the target may not be among the columns: a comment or data where the header should be."""
     names = list(table.columns)
     hint = ""
@@ -265,6 +287,14 @@ def _with_hint(error: UnknownNameError, table: Table) -> UnknownNameError:
         hint = f". The first row looks like a comment: {argument('comment', '#')} leaves such lines out"
     elif any(np.isfinite(number_in(name)) for name in names):
         hint = f". The first row looks like data: with {argument('header', False)} the columns are called c1, c2, ..."
+    elif len(names) == 1 and name in names[0].split():
+        hint = f". If blanks part the cells, give {argument('separator', ' ')}, or write the table with commas"
+    else:
+        for i in range(min(len(table), MOST_LINES_BEFORE)):
+            if any(cells.as_texts()[i] == name for cells in table.columns.values()):
+                where = table.places.at(i).capitalize()
+                hint = f". {where} holds {name!r}: if that is the header, delete what stands before it"
+                break
     error.args = (f"{error}{hint}",)
     return error
 

@@ -31,6 +31,8 @@ MISSING_WORDS = (
     *("NULL", "null", "None", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
 )  # pandas's; scikit-learn's users expect them
 MOST_WARNINGS = 5  # of one kind
+_SEPARATORS = ";\t|,"
+_ENCODINGS = {"cp1252": "Windows, Western", "cp932": "Japanese", "gb18030": "Chinese", "cp1251": "Cyrillic"}
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -44,9 +46,10 @@ _BYTE_ORDER_MARKS = (
 class Dialect:
     """How a CSV file is written. It is saved with a model, so that `predict` reads as the training did.
 
-    separator: the one character between cells.  decimal, thousands: the marks in numbers.  comment: lines that begin
-    with it are left out.  header: whether the first row holds names; without it columns are called c1, c2, ...
-    na_values: texts that mean "missing"; None for those that pandas knows ("", "NA", "nan", "NULL", ...).
+    separator: the one character between cells; a tab may be written \\t, as shells have it.  decimal, thousands: the
+    marks in numbers.  comment: lines that begin with it are left out.  header: whether the first row holds names;
+    without it columns are called c1, c2, ...  na_values: texts that mean "missing"; None for those that pandas knows
+    ("", "NA", "nan", "NULL", ...).
     """
 
     separator: str = ","
@@ -58,6 +61,8 @@ class Dialect:
     na_values: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        if self.separator == r"\t":
+            object.__setattr__(self, "separator", "\t")
         for name in ("separator", "decimal", "thousands", "comment"):
             mark = getattr(self, name)
             if mark is None and name in ("thousands", "comment"):
@@ -109,13 +114,15 @@ _MARKS = {"separator": "',' or ';'", "decimal": "'.' or ','", "thousands": "',' 
 @dataclass(frozen=True)
 class Rows:
     """A table whose form is right. text: what follows the header.  width: cells in each row; one more than there are
-    `names` if every row ends with the separator.  lines: where each row begins.  spaced: a quote may follow blanks.
+    `names` if every row ends with the separator.  lines: where each row begins.  blank: the rows, from 0, in which
+    every cell is empty.  spaced: a quote may follow blanks.
     """
 
     names: tuple[str, ...]
     text: str
     width: int
     lines: NDArray[np.int64]
+    blank: NDArray[np.int64]
     spaced: bool
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -129,6 +136,12 @@ def checked_rows(path: str | os.PathLike[str], dialect: Dialect) -> Rows:
     """
     path, notes, warnings = Path(path), list[str](), list[str]()
     text = _text(path, read_everything(path, "a CSV file", max_bytes=MAX_BYTES), dialect, notes, warnings)
+    if said := re.match(r"sep=([^\w\s]|\t)[\r\n]", text):  # what Excel writes and reads: the mark between cells
+        if said[1] != dialect.separator:
+            raise DataError(
+                f"{path}: its first line says that {said[1]!r} parts its cells; give {argument('separator', said[1])}"
+            )
+        text = text[len("sep=;") :]
     if dialect.comment is not None:
         text, count = re.subn(rf"(?m)^[ \t]*{re.escape(dialect.comment)}[^\r\n]*", "", text)
         notes += [f"{count} lines that begin with {dialect.comment!r} were left out."] if count else []
@@ -147,7 +160,7 @@ def checked_rows(path: str | os.PathLike[str], dialect: Dialect) -> Rows:
     else:
         names, rows = tuple(f"c{i + 1}" for i in range(len(cells))), itertools.chain([first], rows)
     _check_names(path, names, dialect)
-    width, lines = len(names), array("q")
+    width, lines, blank = len(names), array("q"), array("q")
     for line, last, cells in rows:
         if len(cells) != width:
             if len(cells) <= 1 and not "".join(cells).strip():
@@ -157,12 +170,17 @@ def checked_rows(path: str | os.PathLike[str], dialect: Dialect) -> Rows:
             width += 1  # every row ends with the separator, and the header does not
         elif width > len(names) and cells[-1]:
             raise _other_length(path, line, cells, len(names), names[0], dialect)
+        if not cells[0].strip() and not "".join(cells).strip():
+            blank.append(len(lines))
         lines.append(line)
         if last > line:
             warnings.append(_over_lines(path, line, last, cells, dialect))
     if len(warnings) > MOST_WARNINGS:
         warnings[MOST_WARNINGS:] = [f"{len(warnings) - MOST_WARNINGS} more cells go over several lines."]
-    return Rows(names, text[begin:], width, np.array(lines, np.int64), spaced, tuple(notes), tuple(warnings))
+    if blank:
+        notes.append(f"{len(blank)} rows in which every cell is empty were left out.")
+    places = np.array(lines, np.int64), np.array(blank, np.int64)
+    return Rows(names, text[begin:], width, *places, spaced, tuple(notes), tuple(warnings))
 
 
 def _text(path: Path, data: bytes | bytearray, dialect: Dialect, notes: list[str], warnings: list[str]) -> str:
@@ -178,7 +196,8 @@ def _text(path: Path, data: bytes | bytearray, dialect: Dialect, notes: list[str
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         line, at = data.count(b"\n", 0, error.start) + 1, error.start - data.rfind(b"\n", 0, error.start)
-        remedy = f"give the encoding it has, often {argument('encoding', 'cp1252')} (Windows) or 'latin-1'"
+        likely = [f"{argument('encoding', name)} ({whose})" for name, whose in _ENCODINGS.items() if _fits(data, name)]
+        remedy = f"give the encoding it has, often {' or '.join(likely or [repr('latin-1')])}"
         if data[0] == 0x1F or data.startswith(b"PK"):
             remedy = "it looks like an archive or a workbook: write it as CSV first"
         raise CorruptFileError(
@@ -213,6 +232,15 @@ def _text(path: Path, data: bytes | bytearray, dialect: Dialect, notes: list[str
     return text
 
 
+def _fits(data: bytes | bytearray, encoding: str) -> bool:
+    """Whether the file may be in that encoding, by its beginning."""
+    try:
+        codecs.getincrementaldecoder(encoding)().decode(data[:1_000_000])
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _numbered(path: Path, stream: io.StringIO, dialect: Dialect, spaced: bool) -> Iterator[tuple[int, int, list[str]]]:
     """(first line, last line, cells) of each row, by the strict rules of RFC 4180."""
     reader = csv.reader(stream, delimiter=dialect.separator, strict=True, skipinitialspace=spaced)
@@ -226,6 +254,11 @@ def _numbered(path: Path, stream: io.StringIO, dialect: Dialect, spaced: bool) -
             if "field limit" in str(error):
                 limit = f"{csv.field_size_limit():,} characters"
                 raise CorruptFileError(f"{path}: line {last + 1} has a cell of more than {limit}") from error
+            head = next((line for line in stream.getvalue().splitlines() if line.strip()), "")
+            unquoted = re.sub(r'"[^"]*"', "", head)
+            marks = [mark for mark in _SEPARATORS if mark in unquoted and dialect.separator not in unquoted]
+            if marks:
+                raise _other_mark(path, head, marks[0], dialect) from error
             raise CorruptFileError(
                 f"{path}: expected a CSV file with quotes in pairs around whole cells, but in the row that begins in "
                 f"line {last + 1}: {error}. Mend the quotes there, or write the table again."
@@ -240,19 +273,25 @@ def _check_names(path: Path, names: tuple[str, ...], dialect: Dialect) -> None:
             f"{path}: {len(names):,} columns are more than the {MOST_COLUMNS:,} that a table may have; keep those that "
             "matter, or store the numbers as NPZ"
         )
-    if len(names) == 1 and (marks := [m for m in ";\t|," if m in names[0] and m != dialect.separator]):
-        raise DataError(
-            f"{path}: its cells are not parted by {dialect.separator!r}: the only column is {short(names[0])!r}; give "
-            f"{argument('separator', marks[0])}"
-        )
+    if len(names) == 1 and (marks := [m for m in _SEPARATORS if m in names[0] and m != dialect.separator]):
+        raise _other_mark(path, names[0], marks[0], dialect)
     where: dict[str, int] = {}
     for i, name in enumerate(names):
         if name and name in where:
+            is_data = sum(re.fullmatch(r"[+-]?\d+(\.\d*)?", name) is not None for name in names) > 1
+            remedy = f"If the first row is data, give {argument('header', False)}." if is_data else ""
             raise DataError(
                 f"{path}: columns {where[name] + 1} and {i + 1} are both called {short(name)!r}; give each column a "
-                "name of its own in the header, or delete one"
+                f"name of its own in the header, or delete one. {remedy}".rstrip()
             )
         where[name] = i
+
+
+def _other_mark(path: Path, head: str, mark: str, dialect: Dialect) -> DataError:
+    return DataError(
+        f"{path}: its cells are not parted by {dialect.separator!r}: the only column is {short(head)!r}; give "
+        f"{argument('separator', mark)}"
+    )
 
 
 def _other_length(
@@ -263,6 +302,8 @@ def _other_length(
     if dialect.comment is None and (cells[0].lstrip().startswith("#") or header.startswith("#")):
         which = "the header" if header.startswith("#") else "it"
         hints = f"Is {which} a comment? {argument('comment', '#')} leaves such lines out."
+    elif width == 1 and len(cells) > 2:
+        hints = f"Does the table begin in line {line}? Delete what stands before it."
     elif dialect.separator == "," and len(cells) > width and any(re.fullmatch(r"\d+", c.strip()) for c in cells):
         hints += f" If these are decimal commas, part the cells by another mark and give {argument('decimal', ',')}."
     return CorruptFileError(

@@ -13,7 +13,10 @@ from datetime import UTC, datetime, timedelta, timezone
 YEAR_FIRST, DAY_FIRST, MONTH_FIRST = ORDERS = ("ymd", "dmy", "mdy")
 UNCLEAR = "unclear"
 DAY = 86400.0
-_TIME = r"(?:[T ]+(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d+)?))?\s*(Z|[+-]\d{2}:?\d{2})?)?"
+_TIME = (
+    r"(?:[T ]+(\d{1,2}):(\d{2})(?::(\d{2}(?:[.,]\d+)?))?"
+    r"(?: ?([AaPp])\.?[Mm]\.?)?\s*(Z|(?:UTC|GMT)?[+-]\d{1,2}(?::?\d{2})?|UTC|GMT)?)?"
+)
 _YEAR_FIRST = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})" + _TIME, re.ASCII)
 _YEAR_LAST = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4})" + _TIME, re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -65,12 +68,29 @@ def moment(text: str, order: str) -> datetime | None:
         year, month, day = found[1], found[3], found[4]
     else:
         day, month, year = (found[1], found[3], found[4]) if order == DAY_FIRST else (found[3], found[1], found[4])
-    hour, minute, seconds, zone = found[5], found[6], found[7], found[8]
+    minute, seconds, half, zone = found[6], found[7], found[8], found[9]
+    hour = int(found[5] or 0)
+    if half is not None:
+        if not 1 <= hour <= 12:
+            return None
+        hour = hour % 12 + 12 * (half in "Pp")
     try:
-        when = datetime(int(year), int(month), int(day), int(hour or 0), int(minute or 0), tzinfo=_zone(zone))
-        return when.astimezone(UTC) + timedelta(seconds=float(seconds or 0))
+        when = datetime(int(year), int(month), int(day), hour, int(minute or 0), tzinfo=_zone(zone))
+        return when.astimezone(UTC) + timedelta(seconds=float((seconds or "0").replace(",", ".")))
     except (ValueError, OverflowError):
         return None
+
+
+def compact(number: float) -> datetime | None:
+    """The date that a number such as 20240301 is written as; None if it is none between 1900 and 2100.
+
+    >>> compact(20240301.0).date().isoformat(), compact(20240230.0)
+    ('2024-03-01', None)
+    """
+    text = f"{number:.0f}"
+    if number != int(number) or not 19000101 <= number <= 21001231:
+        return None
+    return moment(f"{text[:4]}-{text[4:6]}-{text[6:]}", YEAR_FIRST)
 
 
 def days(when: datetime) -> float:
@@ -91,8 +111,7 @@ def as_text(day: float) -> str:
 
 
 def _zone(text: str | None) -> timezone:
-    if text in (None, "Z"):
+    offset = re.search(r"([+-])(\d{1,2}):?(\d{2})?$", text or "")
+    if offset is None:
         return UTC
-    assert text is not None
-    hours, minutes = int(text[1:3]), int(text[-2:])
-    return timezone((-1 if text[0] == "-" else 1) * timedelta(hours=hours, minutes=minutes))
+    return timezone((-1 if offset[1] == "-" else 1) * timedelta(hours=int(offset[2]), minutes=int(offset[3] or 0)))

@@ -100,6 +100,14 @@ def decide(cells: Cells, choices: Choices, told: Told) -> Column:
 
 
 def _check_numbers(cells: Cells, told: Told) -> None:
+    distinct = np.unique(cells.numbers[~cells.missing]).tolist()
+    if len(distinct) > 1 and all(dates.compact(number) is not None for number in distinct):
+        first = dates.compact(distinct[0])
+        assert first is not None
+        told.warnings.append(
+            f"Column {cells.name!r} is read as numbers, and {distinct[0]:.0f}, ... look like dates, between which "
+            f"numbers jump from month to month: write {first.date().isoformat()}, ... there."
+        )
     if cells.texts is None:
         return
     name, texts = cells.name, {text for text in cells.texts if text is not None}
@@ -122,9 +130,15 @@ def _category(cells: Cells, choices: Choices, told: Told) -> Column:
     categories = tuple(sorted(set(known)))
     count, leave_out = len(categories), argument("ignore", [name])
     if name not in choices.categorical and categories:
-        known_form = lookalike(categories)
+        others = sorted({text for text in cells.as_texts()[np.isnan(cells.numbers)] if text is not None})
+        known_form = lookalike(others)
+        if known_form is not None and not known_form.is_surely_a_number and len(others) < count:
+            known_form = None  # 2A among 7 and 12 is a code, not a number with a unit
         if known_form is not None and (known_form.is_surely_a_number or count > FEW_TEXTS):
-            raise DataError(f"column {name!r}: {count} texts such as {categories[0]!r} look like {known_form.advice}.")
+            raise DataError(
+                f"column {name!r}: {len(others)} texts such as {others[0]!r} look like {known_form.advice}. If "
+                f"categories are meant: {argument('categorical', [name])}."
+            )
         if known_form is not None:
             told.warnings.append(
                 f"Column {name!r} is read as categories; its cells look like {known_form.advice}. If categories are "

@@ -26,22 +26,27 @@ def without_holes(table: Table, target: str, choices: Choices, told: Told) -> Ta
     own = f" If {' and '.join(words)} is a value of its own, give {argument('na_values', [''])}." if words else ""
     if all(str(text).startswith("#") for text in first_column[incomplete]):
         own += f" If lines that begin with # are comments, give {argument('comment', '#')}."
+    fillable = [name for name in holes if name != target]
+    if not fillable and choices.missing != "drop":
+        asked = "" if choices.missing == "error" else f", and {argument('missing', choices.missing)} cannot fill it"
+        raise DataError(
+            f"missing values in {int(incomplete.sum())} of {len(table)} rows: column {shown}, which is the "
+            f"target{asked}. {argument('missing', 'drop')} leaves those rows out ({stay} stay).{own}"
+        )
+    leave_out = argument("ignore", fillable[:1]) if fillable else f"another {argument('target')}"
     if choices.missing == "error":
         raise DataError(
             f"missing values in {int(incomplete.sum())} of {len(table)} rows: column {shown}. Say what to do: "
             f"{argument('missing', 'drop')} leaves those rows out ({stay} stay), {argument('missing', 'mean')} puts a "
             f"number column's mean in their place, {argument('missing', 'most_frequent')} and "
             f"{argument('missing', 'category')} fill texts too (by the most frequent, or as a category of their own), "
-            f"{argument('ignore', [next(iter(holes))])} leaves a column out.{own}"
+            f"{leave_out} leaves a column out.{own}"
         )
     if words:
         told.warnings.append(f"Read as missing: {', '.join(words)}, in column {', '.join(map(repr, holes))}.{own}")
     if choices.missing == "drop":
         if not stay:
-            raise DataError(
-                f"every row misses a value (column {shown}), so dropping leaves none; use "
-                f"{argument('ignore', [next(iter(holes))])}"
-            )
+            raise DataError(f"every row misses a value (column {shown}), so dropping leaves none; use {leave_out}")
         told.notes.append(f"{int(incomplete.sum())} rows with missing values were dropped: column {shown}.")
         return table.taken(~incomplete)
     for name, cells in holes.items():
@@ -51,9 +56,10 @@ def without_holes(table: Table, target: str, choices: Choices, told: Told) -> Ta
             what = "is the target" if name == target else "is empty" if kind is None else "holds no numbers"
             is_text = kind is not None and name != target
             other = f", {argument('missing', 'most_frequent')} or {argument('missing', 'category')}" if is_text else ""
+            without = f"or {argument('ignore', [name])}" if name != target else "or delete those rows in the file"
             raise DataError(
                 f"{argument('missing', choices.missing)} cannot fill column {name!r}, which {what}; use "
-                f"{argument('missing', 'drop')}{other} or {argument('ignore', [name])}"
+                f"{argument('missing', 'drop')}{other} {without}"
             )
     texts = {"mean": "", "most_frequent": ", texts by the most frequent", "category": f", texts by {MISSING!r}"}
     how = f"numbers by their column's mean{texts[choices.missing]}"

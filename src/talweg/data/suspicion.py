@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,7 @@ from talweg.data.cells import UNNAMED, Cells, Table, number_in
 from talweg.data.deciding import Told, listed
 from talweg.errors import argument
 
+_IDENTIFIER = re.compile(r"^id(?![a-z])|(?<![a-z])id$|[a-z](Id|ID)$|(?i:uuid|identifier)")
 FEW = 10  # rows; in fewer, anything is a coincidence
 
 
@@ -35,7 +38,12 @@ def check_header(table: Table, told: Told) -> None:
 
 
 def check_counters(table: Table, target: str, told: Told) -> None:
-    """Warns of columns that number the rows. Called before any row is dropped, since gaps would hide them."""
+    """Warns of columns that number the rows. Called before any row is dropped, since gaps would hide them.
+
+    The only feature is meant: hours 1, 2, 3, ... and what came of them.
+    """
+    if len(table.columns) <= 2:
+        return
     for name, cells in table.columns.items():
         if name != target and not cells.missing.all() and (how := counts_rows(cells)):
             told.warnings.append(
@@ -55,20 +63,23 @@ def counts_rows(cells: Cells) -> str:
     if (steps > 0).all() or (steps < 0).all():
         return "is different in every row and sorted, as row numbers and identifiers are"
     distinct = np.unique(numbers)
-    if len(distinct) == len(numbers) and distinct[-1] - distinct[0] == len(numbers) - 1:
+    if len(distinct) < len(numbers):
+        return ""
+    if distinct[-1] - distinct[0] == len(numbers) - 1:
         return "numbers the rows, in another order"
-    return ""
+    return "is different in every row and called an identifier" if _IDENTIFIER.search(cells.name) else ""
 
 
 def without_constants(table: Table, target: str, told: Told) -> Table:
     """The table without columns that hold one value everywhere, from which nothing can be learned."""
-    constant = []
-    for name, cells in table.columns.items():
-        if name != target and len(cells) > 1 and _is_constant(cells):
-            constant.append(name)
-            told.warnings.append(
-                f"Column {name!r} holds {cells.text(0)!r} in every row, tells nothing, and was left out."
-            )
+    constant = [n for n, cells in table.columns.items() if n != target and len(cells) > 1 and _is_constant(cells)]
+    if len(constant) > 1:  # in one sentence: a table of pixels has hundreds
+        told.warnings.append(
+            f"{len(constant)} columns hold the same in every row, tell nothing, and were left out: {listed(constant)}."
+        )
+    elif constant:
+        held = table.columns[constant[0]].text(0)
+        told.warnings.append(f"Column {constant[0]!r} holds {held!r} in every row, tells nothing, and was left out.")
     return table.without(constant)
 
 

@@ -259,7 +259,10 @@ def _split(
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
     """x and y of the three parts, in the order of `Prepared`: by `time`, or else stratified where it can be."""
     if len(x) < LEAST_ROWS:
-        raise DataError(f"expected at least {LEAST_ROWS} rows, to be split into three parts; got {len(x)}")
+        raise DataError(
+            f"expected at least {LEAST_ROWS} examples, for a training, a validation and a test part, but got {len(x)}. "
+            "Collect more; in Python, model.fit(x, y) trains on as few as there are"
+        )
     if time is not None:
         x_t, x_v, x_e, y_t, y_v, y_e = train_test_split(x, y, test_size=TEST, validation_size=VALIDATION, order_by=time)
         notes.append(
