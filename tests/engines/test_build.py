@@ -66,6 +66,26 @@ def test_an_object_is_made_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @needs_compiler
 @needs_posix
+def test_a_folder_above_the_cache_that_everybody_can_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who can rename a folder above the cache can put another cache in its place."""
+    above = tmp_path / "open"
+    above.mkdir()
+    above.chmod(0o777)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(above / "home"))
+    cache._temporary_folder.cache_clear()
+    with pytest.warns(RuntimeWarning, match="can be written by everybody"):
+        assert not cache.cache_folder().is_relative_to(above)
+    above.chmod(0o1777)  # as /tmp is: only owners rename there
+    assert cache.cache_folder().is_relative_to(above)
+
+
+def test_a_cache_within_the_working_folder_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", "cache")
+    assert cache.user_cache().is_absolute() and not cache.user_cache().is_relative_to(tmp_path)
+
+
+@needs_posix
 def test_only_the_user_may_write_there(folder: Path) -> None:
     before = os.umask(0o002)  # as many systems set it
     try:

@@ -19,6 +19,7 @@ import pytest
 
 from talweg.disk import lock
 from talweg.errors import CorruptFileError, DataError, RunFolderError, UsageError, VersionError
+from talweg.train.document import write_json
 from talweg.train.experiment import Experiment, Wishes
 from talweg.train.prepared import Source
 from talweg.train.run_folder import RunFolder, history_of, trained_model
@@ -367,7 +368,8 @@ def truncated(path: Path) -> None:
 
 
 def changed(path: Path, **entries: Any) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text()), **entries}))
+    """The document with other entries, and the sum that fits them."""
+    write_json(path, {**json.loads(path.read_text()), **entries})
 
 
 def only(folder: Path, pattern: str) -> Path:

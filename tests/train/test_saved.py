@@ -325,6 +325,10 @@ def test_an_edited_model_json_counts_and_a_foreign_one_does_not(folder: Path) ->
     document = json.loads((folder / "model.json").read_text())
     document["class_names"] = ["no", "yes"]
     (folder / "model.json").write_text(json.dumps(document))
+    with pytest.raises(CorruptFileError, match="if you changed it on purpose, delete that line"):
+        load(folder)
+    del document["sha256"]
+    (folder / "model.json").write_text(json.dumps(document))
     assert load(folder).class_names == ["no", "yes"]
     document["weights"]["sha256"] = "0" * 64  # what a kill between the two files of another save leaves
     (folder / "model.json").write_text(json.dumps(document))

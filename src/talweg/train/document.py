@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 from talweg._version import __version__
 from talweg.budgets import demand
 from talweg.data.files import corrupt, existing_file, written_whole
-from talweg.errors import VersionError
+from talweg.errors import CorruptFileError, VersionError
 
 Document = dict[str, Any]
 
 FORMAT, FORMAT_VERSION = "talweg-model", 1
 FORM = "a model's JSON"
+SEAL = "sha256"  # the member of a document that holds the sum of the others
 
 
 def as_text(document: Any, indent: int | None = None) -> str:
@@ -26,10 +28,16 @@ def as_text(document: Any, indent: int | None = None) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def write_json(path: Path, document: Any) -> None:
-    """The document as a file for people to read, whole or not at all."""
+def write_json(path: Path, document: Document) -> None:
+    """The document as a file for people to read, whole or not at all, with the SHA-256 of what it says at its end."""
+    said = {key: value for key, value in document.items() if key != SEAL}
     with written_whole(path) as file:
-        file.write((as_text(document, indent=2) + "\n").encode())
+        file.write((as_text({**said, SEAL: sealed(said)}, indent=2) + "\n").encode())
+
+
+def sealed(document: Any) -> str:
+    """The SHA-256 of what a document says, however it is laid out."""
+    return hashlib.sha256(as_text(document).encode()).hexdigest()
 
 
 def read_json(path: Path, form: str) -> Document:
@@ -38,18 +46,34 @@ def read_json(path: Path, form: str) -> Document:
         text = existing_file(path, form).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise corrupt(path, form, f"it is no text ({error})") from None
-    return parse_json(path, text, form)
+    document = parse_json(path, text, form)
+    said = {key: value for key, value in document.items() if key != SEAL}
+    if SEAL in document and document[SEAL] != sealed(said):
+        raise CorruptFileError(
+            f"{path} is not as it was written: its SHA-256 is another than the line {SEAL!r} at its end says. Fetch it "
+            "again; or, if you changed it on purpose, delete that line."
+        )
+    return said
 
 
 def parse_json(path: Path, text: str, form: str) -> Document:
     """A JSON object; raises `CorruptFileError`, naming the file that it comes from."""
     try:
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=_each_once)
     except (ValueError, RecursionError) as error:
         raise corrupt(path, form, f"it cannot be parsed ({error})") from None
     if not isinstance(document, dict):
         raise corrupt(path, form, f"it is a {type(document).__name__} and not an object")
     return document
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> Document:
+    """An object of JSON. Of a name that is there twice, some programs take the first value and some the last."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice")
+    return made
 
 
 HOLDERS = ("layer", "forward_layer", "backward_layer", "cell")  # keys under which layers have layers within

@@ -12,6 +12,7 @@ Names that end as another program's files do (``.keras``, ``.h5``) go to the mod
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ from talweg.errors import (
     UsageError,
     VersionError,
 )
+from talweg.escapes import visible
 from talweg.formats import FORMATS
 from talweg.graph import Array, state_tensor
 from talweg.nn.losses import Loss
@@ -49,7 +51,7 @@ from talweg.train.document import (
     write_json,
 )
 from talweg.train.model import Model
-from talweg.train.tensors import HeldTensors, TensorFile, write_tensors
+from talweg.train.tensors import CHECKSUM, HeldTensors, TensorFile, write_tensors
 
 SUFFIX, WEIGHTS, DOCUMENT = ".safetensors", "model.safetensors", "model.json"
 OTHERS = (".tflite", ".onnx", ".pb", ".pt", ".pth", ".pkl", ".npz", ".json")
@@ -190,6 +192,12 @@ def load(
             f"{file.path} holds arrays and no architecture. Make the model, then model.load_weights({str(path)!r})."
         )
     document = checked(file.path, parse_json(file.path, file.metadata["model"], FORM))
+    if CHECKSUM in file.metadata and not file.is_sealed:
+        warnings.warn(
+            f"{visible(str(file.path))} was written by an earlier Talweg: a checksum tells of damage to its weights, "
+            "and none to its architecture. Save it again to have both",
+            stacklevel=2,
+        )
     if path.is_dir() and (beside := path / DOCUMENT).is_file():
         shown = read_document(beside)
         if (shown.get("weights") or {}).get("sha256") == file.metadata.get("sha256"):

@@ -1,14 +1,17 @@
 """Named arrays in one safetensors file, and nothing in it that could run.
 
 The format's own library reads and writes the file, and holds the header against the file's size before anything is
-allocated. Ours is the sum of the numbers, which tells a file that was altered, and errors that name the file.
+allocated. Ours are the sums of the numbers and of what is said of them, which tell a file that was altered, and errors
+that name the file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,12 +20,15 @@ import numpy as np
 
 from talweg.data.files import check_finite, corrupt, existing_file, reading, written_whole
 from talweg.graph import Array
+from talweg.train.document import parse_json
 
 T = TypeVar("T")
 
 FORM = "a safetensors file"
+MOST_HEADER = 100_000_000  # bytes, by the format
 KEY = "talweg"  # our metadata are one JSON text: the library writes several in no fixed order
-CHECKSUM = "sha256"  # under this name they hold the sum of the numbers
+CHECKSUM = "sha256"  # under this name they hold the sum of the numbers,
+SEAL = "seal"  # and under this that of everything else: names, types, shapes, and the metadata with the sum in them
 
 
 def write_tensors(path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> str:
@@ -42,7 +48,10 @@ def write_tensors(path: str | os.PathLike[str], arrays: Mapping[str, Array], met
 
     dense = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     checksum = _sum(dense)
-    text = json.dumps({**metadata, CHECKSUM: checksum}, sort_keys=True, ensure_ascii=False)
+    told = {**metadata, CHECKSUM: checksum}
+    dtypes = {name: _dtype_name(array) for name, array in dense.items()}
+    told[SEAL] = _seal(told, dtypes, {name: array.shape for name, array in dense.items()})
+    text = json.dumps(told, sort_keys=True, ensure_ascii=False)
     with written_whole(path) as file:
         file.write(save(dense, {KEY: text}))
     return checksum
@@ -63,10 +72,14 @@ class TensorFile:
             for name in file.keys():  # noqa: SIM118  (it is no dictionary)
                 part = file.get_slice(name)
                 self.shapes[name], self.dtypes[name] = tuple(part.get_shape()), part.get_dtype()
-            found = json.loads((file.metadata() or {}).get(KEY, "{}"))
-            return {str(k): str(v) for k, v in found.items()}
+            return parse_json(self.path, (file.metadata() or {}).get(KEY, "{}"), "metadata of Talweg's")
 
-        self.metadata = self._opened(look)
+        _look_at_header(self.path)
+        told = {str(k): str(v) for k, v in self._opened(look).items()}
+        seal = told.pop(SEAL, None)
+        if seal is not None and seal != _seal(told, self.dtypes, self.shapes):
+            raise corrupt(self.path, "a description with the SHA-256 that it was written with", "it has another")
+        self.metadata, self.is_sealed = told, seal is not None
 
     def read(self) -> dict[str, Array]:
         """The arrays, each a copy of its own. Checks the sum, where the file has one."""
@@ -92,11 +105,31 @@ class HeldTensors:
     def __init__(self, path: Path, arrays: Mapping[str, Array]) -> None:
         self.path, self._arrays = path, arrays
         self.shapes = {name: tuple(array.shape) for name, array in arrays.items()}
-        self.dtypes = {name: f"{array.dtype.kind.upper()}{8 * array.dtype.itemsize}" for name, array in arrays.items()}
+        self.dtypes = {name: _dtype_name(array) for name, array in arrays.items()}
 
     def read(self) -> dict[str, Array]:
         """The arrays, each a copy of its own."""
         return {name: np.array(array) for name, array in self._arrays.items()}
+
+
+def _look_at_header(path: Path) -> None:
+    """Raises `CorruptFileError` for a name that is there twice, of which the library takes one without a word."""
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8).ljust(8, b"\0"))
+        if length <= min(path.stat().st_size - 8, MOST_HEADER):  # else it is the library that says so
+            with contextlib.suppress(UnicodeDecodeError):
+                parse_json(path, file.read(length).decode(), FORM)
+
+
+def _seal(metadata: Mapping[str, str], dtypes: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """The SHA-256 of all that a file says about its numbers."""
+    told = [sorted(metadata.items()), [[name, dtypes[name], list(shapes[name])] for name in sorted(dtypes)]]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def _dtype_name(array: Array) -> str:
+    """``F32``, ``U8``, ``BOOL``: what the format calls a type of numbers."""
+    return "BOOL" if array.dtype.kind == "b" else f"{array.dtype.kind.upper()}{8 * array.dtype.itemsize}"
 
 
 def _sum(arrays: Mapping[str, Array]) -> str:

@@ -50,9 +50,12 @@ class Entry:
 def user_cache() -> Path:
     """``talweg`` in the user's cache folder; $XDG_CACHE_HOME is honoured everywhere. The folder need not exist.
 
+    A relative $XDG_CACHE_HOME is passed over, as its specification asks: it would name a folder of wherever we are,
+    which an archive that was unpacked there may have brought along.
+
     Raises `RuntimeError` where the user has no home.
     """
-    if named := os.environ.get("XDG_CACHE_HOME"):
+    if os.path.isabs(named := os.environ.get("XDG_CACHE_HOME", "")):
         return Path(named) / "talweg"
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "talweg" / "Cache"
@@ -81,6 +84,7 @@ def _safe_folder(folder: Path) -> Path:
     _close_to_others(folder.parent)
     check_owner(folder.parent, link_allowed=True)
     check_owner(folder)
+    _check_way(folder.parent.resolve())
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(f"{folder} is not writable")
     return folder
@@ -91,6 +95,18 @@ def _close_to_others(folder: Path) -> None:
     status = folder.stat()
     if sys.platform != "win32" and status.st_uid == os.geteuid() and status.st_mode & 0o022:
         folder.chmod(stat.S_IMODE(status.st_mode) & ~0o022)
+
+
+def _check_way(folder: Path) -> None:
+    """Raises `PermissionError` where another user could put another folder in place of one above `folder`."""
+    if sys.platform == "win32":
+        return
+    for above in folder.parents:
+        found = above.stat()
+        if found.st_uid not in (os.geteuid(), 0):
+            raise PermissionError(f"{above}, above {folder}, belongs to another user")
+        if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+            raise PermissionError(f"{above}, above {folder}, can be written by everybody; `chmod o-w` it")
 
 
 def check_owner(path: Path, link_allowed: bool = False) -> None:
