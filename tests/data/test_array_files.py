@@ -242,5 +242,15 @@ def test_npz_is_one_archive_with_one_array_of_a_name(tmp_path: Path) -> None:
             held = io.BytesIO()
             np.save(held, np.array(number))
             archive.writestr("x.npy", held.getvalue())
-    with pytest.raises(CorruptFileError, match="'x' is there twice"):
+    with pytest.raises(CorruptFileError, match=r"'x\.npy' is there twice"):
+        read_npz(tmp_path / "x.npz")
+
+
+def test_a_member_of_an_archive_lies_in_it(tmp_path: Path) -> None:
+    """`zipfile` asks for as much memory at once as a member says that it takes."""
+    np.savez(tmp_path / "x.npz", x=np.arange(3))
+    whole = (tmp_path / "x.npz").read_bytes()
+    at = whole.index(b"PK\1\2") + 20  # the compressed size, in the central directory
+    (tmp_path / "x.npz").write_bytes(whole[:at] + struct.pack("<I", 2**31 - 2) + whole[at + 4 :])
+    with pytest.raises(CorruptFileError, match="one claims more than its"):
         read_npz(tmp_path / "x.npz")

@@ -270,7 +270,8 @@ def _check_example(path: Path, data: bytes) -> None:
 
 
 def _net() -> Any:
-    return Sequential([layers.Dense(3, input_shape=(2,)), layers.Dense(1)], seed=0)
+    first, last = layers.Dense(3, input_shape=(2,), name="first"), layers.Dense(1, name="last")
+    return Sequential([first, last], name="net", seed=0)
 
 
 NAMES = ["0", "2"]

@@ -109,7 +109,7 @@ def _runs() -> list[bytes]:
             if finished:
                 folder.write_model(model)
                 folder.write_result({"test": {"loss": 0.5}, "epochs": 2})
-            files = sorted(p for p in folder.path.rglob("*") if p.is_file())
+            files = sorted(p for p in folder.path.rglob("*") if p.is_file() and p.name[0] != ".")
             found.append(zipped([(str(p.relative_to(folder.path)), p.read_bytes()) for p in files]))
     return found
 

@@ -23,13 +23,18 @@ from talweg import Sequential, layers
 from talweg.train import saved
 from talweg.train.tensors import TensorFile, write_tensors
 
+# Everything has a name: those that are given otherwise depend on what was made before, and an input could not be made
+# again.
+
 
 def _small() -> Any:
-    return Sequential([layers.Dense(3, activation="relu", input_shape=(2,)), layers.Dense(1)], seed=0)
+    hidden = layers.Dense(3, activation="relu", input_shape=(2,), name="hidden")
+    return Sequential([hidden, layers.Dense(1, name="out")], name="small", seed=0)
 
 
 def _compiled() -> Any:
-    model = Sequential([layers.Dense(2, activation="softmax", input_shape=(2,))], seed=1)
+    layer = layers.Dense(2, activation="softmax", input_shape=(2,), name="out")
+    model = Sequential([layer], name="compiled", seed=1)
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], engine="reference")
     model.fit(np.eye(2), np.arange(2), epochs=1, verbose=0)
     model.class_names, model.preprocessing = ["a", "b"], {"kind": "arrays"}
@@ -37,10 +42,11 @@ def _compiled() -> Any:
 
 
 def _branched() -> Any:
-    x = layers.Input((4, 4, 1))
-    y = layers.Conv2D(2, 3, padding="same")(x)
-    y = layers.Flatten()(layers.Add()([y, layers.BatchNormalization()(y)]))
-    return talweg.Model(x, layers.Dense(1)(layers.Dropout(0.5)(y)), seed=2)
+    x = layers.Input((4, 4, 1), name="x")
+    y = layers.Conv2D(2, 3, padding="same", name="windows")(x)
+    y = layers.Add(name="sum")([y, layers.BatchNormalization(name="normal")(y)])
+    y = layers.Dropout(0.5, name="half")(layers.Flatten(name="flat")(y))
+    return talweg.Model(x, layers.Dense(1, name="out")(y), "branched", seed=2)
 
 
 def told(model: Any) -> str:

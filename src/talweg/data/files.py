@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -108,6 +109,23 @@ def existing_file(path: str | os.PathLike[str], form: str) -> Path:
     if not path.is_file():
         raise DataError(f"{path}: expected {form}, but this is no regular file (a pipe, a device); copy it to one")
     return path
+
+
+def check_archive(path: Path, archive: zipfile.ZipFile, form: str) -> None:
+    """A zip archive that is nothing else besides, whose members have names of their own and lie in the file.
+
+    `zipfile` also opens archives behind other contents, gives the last of two members of one name, and asks for as much
+    memory as a member says that it takes.
+    """
+    with path.open("rb") as file:
+        if file.read(4) not in (b"PK\3\4", b"PK\5\6"):
+            raise corrupt(path, form, "it does not begin as a zip archive does")
+    names, size = archive.namelist(), path.stat().st_size
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise corrupt(path, f"{form} whose members have different names", f"{twice!r} is there twice")
+    if any(member.compress_size > size for member in archive.infolist()):
+        raise corrupt(path, f"{form} whose members lie in it", f"one claims more than its {size:,} bytes")
 
 
 class UntrustedFile:

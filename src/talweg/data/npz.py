@@ -18,7 +18,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from talweg.data.files import DEFLATE_RATIO, MAX_BYTES, corrupt, existing_file, reading
+from talweg.data.files import DEFLATE_RATIO, MAX_BYTES, check_archive, corrupt, existing_file, reading
 from talweg.errors import DataError
 
 _HEADER_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -40,8 +40,7 @@ def read_npz(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> dic
     path = existing_file(path, "an NPZ file")
     arrays: dict[str, NDArray[Any]] = {}
     with reading(path, "an NPZ file (a zip archive of .npy files)"), zipfile.ZipFile(path) as archive:
-        if archive.fp is None or (archive.fp.seek(0), archive.fp.read(2))[1] != b"PK":
-            raise ValueError("it does not begin as a zip archive does")
+        check_archive(path, archive, "an NPZ file")
         members = archive.infolist()
         claimed = sum(member.file_size for member in members)
         possible = min(max_bytes, path.stat().st_size * DEFLATE_RATIO)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -46,7 +45,7 @@ def from_rule(
     ((100, 1), (100,), dtype('float32'))
     """
     are_whole = all(isinstance(value, Integral) and not isinstance(value, bool) for value in (n, seed))
-    if not (are_whole and n >= 1 and seed >= 0 and isinstance(noise, Real) and 0 <= noise < math.inf):
+    if not (are_whole and n >= 1 and seed >= 0 and isinstance(noise, Real) and 0 <= noise <= 1e300):
         raise UsageError(
             "expected whole numbers n of 1 or more and seed of 0 or more, and a number noise of 0 or more, but got "
             f"n={n!r:.40}, noise={noise!r:.40}, seed={seed!r:.40}"

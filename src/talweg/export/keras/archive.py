@@ -18,7 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from talweg.data.files import DEFLATE_RATIO, MAX_BYTES, check_finite, corrupt, existing_file, reading, written_whole
+from talweg.data.files import (
+    DEFLATE_RATIO,
+    MAX_BYTES,
+    check_archive,
+    check_finite,
+    corrupt,
+    existing_file,
+    reading,
+    written_whole,
+)
 from talweg.errors import MissingExtraError
 from talweg.graph import Array
 
@@ -78,10 +87,8 @@ def opened(path: Path, member: str) -> Iterator[tuple[dict[str, str], File]]:
     with existing_file(path, FORM).open("rb") as stream, reading(path, FORM), zipfile.ZipFile(stream) as archive:
         if len(archive.infolist()) > MOST_MEMBERS:
             raise corrupt(path, f"{FORM} of a few members", f"it has {len(archive.infolist()):,}")
-        held = archive.namelist()
-        if len(set(held)) < len(held):
-            raise corrupt(path, f"{FORM} whose members have different names", f"it holds {', '.join(held[:8])}")
-        names = ["config.json", *(n for n in held if n == "metadata.json")]
+        check_archive(path, archive, FORM)
+        names = ["config.json", *(n for n in archive.namelist() if n == "metadata.json")]
         texts = {name: _member(path, archive, name, MOST_TEXT).decode() for name in names}
         data = _member(path, archive, member, MAX_BYTES)
     with _opened(path, io.BytesIO(data), len(data)) as file:
