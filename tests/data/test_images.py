@@ -14,7 +14,7 @@ from PIL import Image, TiffImagePlugin
 
 from talweg.data import read_image, read_image_folder, read_images
 from talweg.data.images import SUFFIXES
-from talweg.errors import CorruptFileError, DataError, UsageError
+from talweg.errors import CorruptFileError, DataError, DataWarning, UsageError
 
 RANDOM = np.random.default_rng(0)
 
@@ -119,13 +119,35 @@ def test_prediction_from_a_flat_folder(tmp_path: Path) -> None:
     assert read_images(tmp_path / "b.png")[1] == ("b.png",)
 
 
+def test_what_programs_leave_in_folders(tmp_path: Path) -> None:
+    save(tmp_path / "cat/1.png"), save(tmp_path / "dog/1.png")
+    (tmp_path / "cat/1.png").rename(tmp_path / "cat/1.jfif")  # as browsers call JPEGs
+    (tmp_path / "__MACOSX/cat").mkdir(parents=True)
+    (tmp_path / "dog/IMG_2.HEIC").touch()
+    with pytest.warns(DataWarning, match=r"dog: 1 pictures are in a format that is not read \(IMG_2.HEIC\); save them"):
+        found = read_image_folder(tmp_path)
+    assert found.class_names == ("cat", "dog") and len(found.images) == 2
+
+
+def test_what_is_no_picture_is_said_plainly(tmp_path: Path) -> None:
+    for text, says in (("", "it is empty"), ("<html>", "does not begin as one of them")):
+        (tmp_path / "1.png").write_text(text)
+        with pytest.raises(CorruptFileError, match=rf"PNG, JPEG, .*{says}") as raised:
+            read_image(tmp_path / "1.png")
+        assert "BufferedReader" not in str(raised.value)
+
+
 def test_folders_without_what_is_needed(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="it is no folder"):
         read_image_folder(tmp_path / "absent")
     with pytest.raises(DataError, match="one folder for each class, but there are none"):
         read_image_folder(tmp_path)
     save(tmp_path / "train/cat/1.png")
-    with pytest.raises(DataError, match="it holds folders"):
+    (tmp_path / "test").mkdir()
+    with pytest.raises(DataError, match="there are none; put some there, or take the folder away"):
+        read_image_folder(tmp_path)
+    save(tmp_path / "test/cat/1.png")
+    with pytest.raises(DataError, match=r"it holds folders \(cat\)\. .*, give .*test or .*train instead"):
         read_image_folder(tmp_path)
     with pytest.raises(DataError, match="directly in it, but there are none"):
         read_images(tmp_path)

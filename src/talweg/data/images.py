@@ -18,9 +18,13 @@ from numpy.typing import NDArray
 
 from talweg.data.files import MAX_BYTES, existing_file
 from talweg.data.pixels import Header, read_header, read_pixels
-from talweg.errors import DataError, UsageError, argument, warn
+from talweg.errors import DataError, DataWarning, UsageError, argument, warn
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pbm", ".pgm", ".ppm", ".pnm"}
+)
+LEFTOVERS = frozenset({"__MACOSX", "__pycache__"})  # folders that programs leave behind
+OTHER_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".jp2", ".svg", ".pdf", ".psd", ".dng", ".cr2", ".nef", ".tga"})
 _STRETCHED = 1.05  # sides that are longer by this factor, against the other, are seen to be
 
 
@@ -65,7 +69,7 @@ def read_image_folder(
     root = Path(path)
     if not root.is_dir():
         raise DataError(f"{root}: expected a folder with one folder of pictures for each class, but it is no folder")
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".") and p.name not in LEFTOVERS)
     if not folders:
         raise DataError(
             f"{root}: expected one folder for each class, but there are none; put the pictures of a class "
@@ -78,12 +82,11 @@ def read_image_folder(
         found = _pictures(folder, notes)
         if not found:
             inside = [p.name for p in sorted(folder.iterdir()) if p.is_dir()][:3]
-            hint = (
-                f"; it holds folders ({', '.join(inside)}): give {folder} itself if those are the classes"
-                if inside
-                else ""
-            )
-            raise DataError(f"{folder}: expected pictures of the class {folder.name!r}, but there are none{hint}")
+            hint = "put some there, or take the folder away"
+            if inside:
+                parts = " or ".join(str(f) for f in folders[:3])
+                hint = f"it holds folders ({', '.join(inside)}). If those are the classes, give {parts} instead"
+            raise DataError(f"{folder}: expected pictures of the class {folder.name!r}, but there are none; {hint}")
         files += found
         labels += [label] * len(found)
     images = _stack(files, size, grayscale, notes, white, invert)
@@ -125,10 +128,19 @@ def read_image(
 
 
 def _pictures(folder: Path, notes: list[str]) -> list[Path]:
-    """The pictures in a folder by name; what else lies there is noted, hidden files apart."""
+    """The pictures in a folder by name; what else lies there is noted, hidden files apart.
+
+    Warns of pictures in formats that are not read, such as an iPhone's HEIC.
+    """
     entries = sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.name != "Thumbs.db")
     pictures = [p for p in entries if p.suffix.lower() in SUFFIXES and p.is_file()]
     others = [p.name for p in entries if p not in set(pictures)]
+    if unread := [p for p in entries if p.suffix.lower() in OTHER_SUFFIXES]:
+        warn(
+            f"{folder}: {len(unread)} pictures are in a format that is not read ({unread[0].name}); save them as "
+            "JPEG or PNG",
+            DataWarning,
+        )
     if pictures and others:
         notes.append(
             f"In {folder.name}, {len(others)} entries that are no pictures were left out: {', '.join(others[:3])}."

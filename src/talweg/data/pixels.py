@@ -85,11 +85,9 @@ def read_pixels(file: Path, grayscale: bool, white: float | None = None) -> Any:
 @contextmanager
 def _opened(file: Path) -> Iterator[Any]:
     """The image, its size checked, nothing of it decoded yet; whatever goes wrong meanwhile names the file."""
-    from PIL import Image
-
     existing_file(file, FORM)
     # From a stream: files that Pillow opens by their names it also maps, and then reads past what a header describes.
-    with reading(file, FORM), file.open("rb") as stream, Image.open(stream, formats=FORMATS) as image:
+    with reading(file, FORM), file.open("rb") as stream, _identified(file, stream) as image:
         width, height = image.size
         allowed = min(MAX_PIXELS, max(FREE_PIXELS, file.stat().st_size * MOST_PIXELS_A_BYTE))
         if width * height > allowed:
@@ -100,6 +98,16 @@ def _opened(file: Path) -> Iterator[Any]:
         if image.format == "TIFF":
             _check_parts(file, image)
         yield image
+
+
+def _identified(file: Path, stream: Any) -> Any:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        return Image.open(stream, formats=FORMATS)
+    except UnidentifiedImageError as error:
+        came = "it does not begin as one of them" if file.stat().st_size else "it is empty"
+        raise corrupt(file, f"{FORM} in one of the formats {', '.join(FORMATS)}", came) from error
 
 
 def _check_parts(file: Path, image: Any) -> None:
