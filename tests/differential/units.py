@@ -110,12 +110,17 @@ def _numbered(own: str, number: int) -> str:
     return re.sub(rf"\b({'|'.join(dict.fromkeys(given))})\b", rf"\1_p{number}", own)
 
 
+def own_part(source: str) -> str:
+    """What is not the same in every unit."""
+    return source[source.index(OWN) :]
+
+
 def together(sources: Sequence[str]) -> str:
     """One C text of all: the common head, each program's own part, and the switch between them."""
     head = sources[0][: sources[0].index(OWN)]
     assert DECLARED in head
     head = head[head.index("#include") :].replace(ONCE, WITHOUT_ONCE)
-    own = [_numbered(source[source.index(OWN) :], i) for i, source in enumerate(sources)]
+    own = [_numbered(own_part(source), i) for i, source in enumerate(sources)]
     table = ", ".join(f"steps_p{i}" for i in range(len(sources)))
     switch = f"""
 typedef void doing(const job *j, int thread);
