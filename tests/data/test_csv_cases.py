@@ -109,6 +109,12 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "dates with short years": (ONE + rows(lambda i: f"1/{i + 1}/24,{pq(i)}"), {}, r"two digits.*categorical=\['a'\]"),
     "dates with months' names": (ONE + rows(lambda i: f"{i + 1:02}-Mar-2024,{pq(i)}"), {}, "names of months"),
     "Japanese dates": (ONE + rows(lambda i: f"2024年3月{i + 1}日,{pq(i)}"), {}, "look like dates"),
+    "errors of Excel": (
+        "a,b,y\n" + rows(lambda i: f"{'#DIV/0!' if i % 3 else R[i]},{R[i]},{pq(i)}"),
+        {},
+        r"errors of a spreadsheet.*empty \(missing\)",
+    ),
+    "Fortran's exponents": (ONE + rows(lambda i: f"1.{i}D-03,{pq(i)}"), {}, "write E for D"),
     "times of day": (ONE + rows(lambda i: f"10:{i + 10},{pq(i)}"), {}, "times of day"),
     # numbers that the engine cannot hold, or that would become one another
     "a feature of 1e39": (
@@ -257,6 +263,20 @@ ACCEPTED: dict[str, Case] = {
         [[1500.5], [2500.5], [5500.5]],
         None,
         (),
+    ),
+    "accents as letters of their own": (
+        "a,cate\u0301,y\n" + rows(lambda i: f"{R[i]},{('u', 'e' + chr(0x301), chr(233))[i % 3]},{pq(i)}"),
+        {"categorical": ["cat\u00e9"]},
+        [[R[0], 1, 0], [R[1], 0, 1], [R[2], 0, 1]],
+        None,
+        (),
+    ),
+    "blanks that cannot be told apart": (
+        "c,a,y\n" + rows(lambda i: f"{('New York', 'New' + chr(160) + 'York', 'Oslo')[i % 3]},{R[i]},{pq(i)}"),
+        {},
+        None,
+        None,
+        (r"'New York' and 'New\\xa0York' differ in blanks or unseen",),
     ),
     "one feature that counts": (ONE + rows(lambda i: f"{i},{R[i]}"), {}, [[0], [1]], None, ()),
     "identifiers in any order": (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -213,7 +214,7 @@ def table_of(frame: Any) -> Table:
             ) from error
     places = Places(np.arange(1, len(frame) + 1))
     columns = {}
-    for position, name in enumerate(map(str, frame.columns)):
+    for position, name in enumerate(unicodedata.normalize("NFC", str(column)) for column in frame.columns):
         series = frame.iloc[:, position]
         if name in columns:
             raise DataError(f"table: two columns are called {name!r}; rename one")
@@ -231,7 +232,9 @@ def table_of(frame: Any) -> Table:
 
 def _cell_text(cell: Any) -> str:
     is_float = isinstance(cell, float | np.floating)
-    return as_written(float(cell)) if is_float and np.isfinite(cell) else str(cell).strip()
+    return (
+        as_written(float(cell)) if is_float and np.isfinite(cell) else unicodedata.normalize("NFC", str(cell).strip())
+    )
 
 
 def _numbers(path: Path, rows: Rows, dialect: Dialect) -> dict[int, NDArray[np.float64]]:

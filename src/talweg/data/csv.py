@@ -9,6 +9,7 @@ column.py, table.py   the encoding that is saved with the model
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
@@ -163,6 +164,8 @@ def read_csv(
             raise UsageError(
                 f"{argument(name)}: expected a list of columns, but got {columns!r}; give {argument(name, [columns])}"
             )
+    target, split_by = _composed(target), _composed(split_by)
+    ignore, categorical = [*map(_composed, ignore)], [*map(_composed, categorical)]
     marks = na_values if na_values is None or isinstance(na_values, str) else tuple(na_values)
     dialect = Dialect(separator, encoding, decimal, thousands, comment, header, marks)  # type: ignore[arg-type]
     choices = Choices(missing, tuple(categorical), max_categories, dates, date_order)
@@ -178,6 +181,11 @@ def columns_of(path: str | os.PathLike[str], **dialect: Any) -> tuple[str, ...]:
     """The names of a CSV file's columns. dialect: how it is written, as for `read_csv`."""
     with reading(path, "a CSV file"):
         return tuple(read_table(path, Dialect(**dialect)).columns)
+
+
+def _composed(name: Any) -> Any:
+    """A name with its accents written as the file's are."""
+    return unicodedata.normalize("NFC", name) if isinstance(name, str) else name
 
 
 def _encoded(

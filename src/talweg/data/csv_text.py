@@ -13,6 +13,7 @@ import io
 import itertools
 import os
 import re
+import unicodedata
 from array import array
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -215,6 +216,7 @@ def _text(path: Path, data: bytes | bytearray, dialect: Dialect, notes: list[str
                 f"Its bytes are text in UTF-8 too, and {encoding} reads other letters from them; leave out "
                 f"{argument('encoding')} if they come out wrong."
             )
+    text = unicodedata.normalize("NFC", text)  # é may be one letter or two, and looks the same
     if (nul := text.find("\0")) >= 0:
         many = text.count("\0") > len(text) / 8
         remedy = f"{argument('encoding', 'utf-16-le')} or 'utf-16-be'?" if many else "The file is damaged."

@@ -6,6 +6,7 @@ missing values cannot, so that is asked.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
@@ -179,7 +180,7 @@ def _check_mixed(cells: Cells, told: Told) -> None:
 
 
 def check_spelling(cells: Cells, what: str, told: Told) -> None:
-    """Warns of texts that differ in blanks, which were taken off, or in capitals."""
+    """Warns of texts that differ in blanks, which were taken off or cannot be told apart, or in capitals."""
     if cells.merged:
         told.warnings.append(
             f"{what}: cells that differ in blanks alone are read as one: {listed(cells.merged)}. Clean the file up if "
@@ -187,12 +188,19 @@ def check_spelling(cells: Cells, what: str, told: Told) -> None:
         )
     folded: dict[str, set[str]] = {}
     for text in set(cells.known_texts()):
-        folded.setdefault(text.casefold(), set()).add(text)
+        folded.setdefault(_as_seen(text), set()).add(text)
     if alike := sorted(sorted(texts) for texts in folded.values() if len(texts) > 1):
+        kinds = "capitals" if len({text.casefold() for text in alike[0]}) == 1 else "blanks or unseen characters"
         told.warnings.append(
-            f"{what}: {' and '.join(map(repr, alike[0]))} differ in capitals alone and count as different; write them "
+            f"{what}: {' and '.join(map(repr, alike[0]))} differ in {kinds} alone and count as different; write them "
             "alike if they are not."
         )
+
+
+def _as_seen(text: str) -> str:
+    """The text in small letters, with plain blanks between words, and without characters that nobody sees."""
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join("".join(letter for letter in plain if unicodedata.category(letter) != "Cf").split())
 
 
 def _date(cells: Cells, choices: Choices, told: Told) -> Column:

@@ -67,6 +67,12 @@ NUMBERS = (
         "numbers with apostrophes between thousands",
         lambda: argument("thousands", "'"),
     ),
+    Lookalike(
+        re.compile(r"#(?:[A-ZÀ-Ü/0]+ ?[!?]|NV|N/A|N/D)"),
+        "errors of a spreadsheet",
+        lambda: "mend the formulas, or leave those cells empty (missing)",
+    ),
+    Lookalike(_form(r"[+-]?\d*\.?\d+[dD][+-]?\d+"), "numbers of Fortran", lambda: "write E for D"),
     Lookalike(_form(r"0[xX][0-9a-fA-F]+"), "hexadecimal numbers", lambda: "write them as decimal ones"),
     Lookalike(_form(r"[+-]?\d+(?:_\d+)+(?:\.\d+)?"), "numbers with _", lambda: "take the _ out"),
     Lookalike(
