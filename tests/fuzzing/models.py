@@ -83,7 +83,7 @@ def _seeds(suffix: str) -> list[bytes]:
 
 
 def _finite(model: Any) -> None:
-    if not all(np.isfinite(value).all() for value in saved.numbers(model).values() if value.dtype.kind == "f"):
+    if not all(np.isfinite(value).all() for value in saved.numbers(model, include_optimizer=False).values()):
         raise Misread("weights that are not finite")
 
 

@@ -88,6 +88,8 @@ def _read(config: Any, path: str, known: dict[str, Any]) -> Model:
         return Sequential([*([] if shape is None else [Input(as_shape(shape))]), *layers], name=name, seed=seed)
     inputs, outputs = _wired(config, {layer.title: layer for layer in layers})
     model = Model(inputs, outputs, name, seed=seed)
+    if len(model.layers) != len(layers):
+        raise DataError(f"the outputs need {len(model.layers)} layers, each of its own name, and not {len(layers)}")
     if (needed := len(model.network.calls)) != len(config["calls"]):
         raise DataError(f"the outputs need {needed} calls of layers, but the description has {len(config['calls'])}")
     return model

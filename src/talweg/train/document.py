@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def read_json(path: Path, form: str) -> Document:
 def parse_json(path: Path, text: str, form: str) -> Document:
     """A JSON object; raises `CorruptFileError`, naming the file that it comes from."""
     try:
-        document = json.loads(text, object_pairs_hook=_each_once)
+        document = json.loads(text, object_pairs_hook=_each_once, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
         raise corrupt(path, form, f"it cannot be parsed ({error})") from None
     if not isinstance(document, dict):
@@ -74,6 +75,13 @@ def _each_once(pairs: list[tuple[str, Any]]) -> Document:
         names = [name for name, _ in pairs]
         raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice")
     return made
+
+
+def _finite(text: str) -> float:
+    """A number of JSON, which knows no NaN and no infinity; 1e999 is none that a float holds, either."""
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text[:20]} is no finite number")
+    return number
 
 
 HOLDERS = ("layer", "forward_layer", "backward_layer", "cell")  # keys under which layers have layers within
