@@ -101,7 +101,9 @@ def decide(cells: Cells, choices: Choices, told: Told) -> Column:
 
 
 def _check_numbers(cells: Cells, told: Told) -> None:
-    distinct = np.unique(cells.numbers[~cells.missing]).tolist()
+    known = cells.numbers[~cells.missing]
+    looks_so = known.size > 0 and dates.compact(known[0]) is not None  # before all are sorted
+    distinct = np.unique(known).tolist() if looks_so else []
     if len(distinct) > 1 and all(dates.compact(number) is not None for number in distinct):
         first = dates.compact(distinct[0])
         assert first is not None
