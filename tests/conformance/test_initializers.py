@@ -15,7 +15,9 @@ import pytest
 from support import oracle
 from talweg.errors import ShapeError, UnknownNameError, UsageError
 from talweg.graph.random import RandomStream
-from talweg.nn.initializers import INITIALIZERS, fans, get
+from talweg.nn import layers
+from talweg.nn.initializers import INITIALIZERS, Constant, fans, first_values, get
+from talweg.train.sequential import Sequential
 
 SHAPE = (60, 90)  # fan_in 60, fan_out 90, average 75
 CUT = 0.87962566103423978  # the deviation of a normal distribution cut at ±2
@@ -108,6 +110,62 @@ def test_orthogonal(name: str, options: dict[str, Any], shape: tuple[int, ...]) 
     np.testing.assert_allclose(gram, np.eye(len(gram)), atol=1e-12)
     signs = np.sign(INITIALIZERS.get(name)()((40, 40), RandomStream(5, 1)))
     assert abs(signs.mean()) < 0.1, "no sign is preferred"
+
+
+def keras_form(shape: Any, dtype: Any = None) -> Any:
+    return np.random.default_rng(0).normal(size=shape).astype(dtype)
+
+
+def keras_guide_form(shape: Any, dtype: Any = None, **kwargs: Any) -> Any:
+    return np.random.default_rng(0).normal(size=shape).astype(dtype).tolist()
+
+
+class KerasObject:
+    """As in Keras's guide: an `__init__` and a `__call__` of its own."""
+
+    def __init__(self, mean: float) -> None:
+        self.mean = mean
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        return np.full(shape, self.mean, dtype)
+
+
+FUNCTIONS: dict[str, tuple[Any, Any]] = {
+    "Keras's form": (keras_form, keras_form((3, 2))),
+    "Keras's form, more taken": (keras_guide_form, keras_form((3, 2))),
+    "an object in Keras's form": (KerasObject(0.5), np.full((3, 2), 0.5)),
+    "a function of NumPy's": (np.ones, np.ones((3, 2))),
+    "a shape alone": (lambda shape: np.full(shape, 2.0), np.full((3, 2), 2.0)),
+    "a shape, and an option": (lambda shape, scale=3.0: np.full(shape, scale), np.full((3, 2), 3.0)),
+    "written in C": (np.random.RandomState(0).standard_normal, np.random.RandomState(0).standard_normal((3, 2))),
+    "a stream": (lambda shape, random: random.uniform(shape), RandomStream(7, 1).uniform((3, 2))),
+    "a stream under any name": (lambda shape, r: r.uniform(shape), RandomStream(7, 1).uniform((3, 2))),
+    "an initializer": (Constant([1.0, 2.0]), np.tile([1.0, 2.0], (3, 1))),
+}
+
+
+@pytest.mark.parametrize("form", FUNCTIONS)
+def test_functions_of_the_user_s_in_any_form(form: str) -> None:
+    """Keras's (shape, dtype=None) once got the stream of random numbers for its dtype."""
+    function, expected = FUNCTIONS[form]
+    np.testing.assert_array_equal(first_values(get(function), (3, 2), RandomStream(7, 1)), expected)
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "said"),
+    [
+        (lambda shape: np.zeros(3), ShapeError, r"must return shape \[3, 2\]; got \[3\]"),
+        (lambda shape: 0.0, ShapeError, r"must return shape \[3, 2\]; got \[\]"),
+        (lambda shape: "ones", UsageError, "must return an array of numbers; got str"),
+        (lambda shape: None, UsageError, "must return an array of numbers; got NoneType"),
+        (lambda shape: np.full(shape, np.nan), UsageError, "returned NaN or infinity"),
+    ],
+)
+def test_functions_that_answer_with_something_else(function: Any, error: type[Exception], said: str) -> None:
+    for layer in (layers.Dense(2, kernel_initializer=function), layers.LSTM(2, bias_initializer=function)):
+        is_dense = isinstance(layer, layers.Dense)
+        with pytest.raises(error, match=said if is_dense else said.replace("3, 2", "8")):
+            Sequential([layers.Input((3,) if is_dense else (4, 3)), layer]).get_weights()
 
 
 @pytest.mark.parametrize("shape", [(), (7,), (3, 4), (3, 3, 4, 5), (2, 3, 4, 5, 6)])

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -128,10 +129,28 @@ def test_without_flock_only_the_surely_dead_are_taken_over(tmp_path: Path, monke
         named.write_bytes(words(other, "elsewhere"))
         with pytest.raises(InUseError, match=r"'elsewhere'.*if it runs no more, delete .*\.lock-holder"):
             Lock(path, "x")
+    monkeypatch.setattr(locks, "WORDS_SECONDS", 0.02)
     for garbage in (b"", b"[]", b'{"pid": "1"}', b"\xff", b'{"host": 1, "boot": [], "space": {}, "pid": 1e999}'):
         named.write_bytes(garbage)
         with pytest.raises(InUseError, match="another process"):
             Lock(path, "x")
+
+
+@pytest.mark.parametrize("case", ["no words yet", "words of a dead process", "by name"])
+def test_a_holder_s_words_are_waited_for(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second writer that comes between another's lock and its words was told of "another process", or a dead one."""
+    path = without_flock(tmp_path, monkeypatch) if case == "by name" else tmp_path / ".lock"
+    me = this_process()
+    dead = words(replace(me, started=me.started - 1), "elsewhere")
+    with open(path.with_name(".lock-holder") if case == "by name" else path, "wb") as handle:
+        os.write(handle.fileno(), dead if "dead" in case else b"")
+        if case != "by name":
+            locks.fcntl.flock(handle, locks.fcntl.LOCK_EX)
+        late = threading.Timer(0.1, lambda: os.pwrite(handle.fileno(), words(me, "late").ljust(len(dead)), 0))
+        late.start()
+        with pytest.raises(InUseError, match=r"is being written by this very process, .* on 'late'"):
+            Lock(path, "x")
+        late.join()
 
 
 def test_another_machine_s_lock_that_ended_without_a_word_is_told(tmp_path: Path) -> None:

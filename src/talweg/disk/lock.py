@@ -13,11 +13,14 @@ import errno
 import json
 import os
 import socket
+import time
 import warnings
 import weakref
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from talweg.disk.process import Process, this_process
 from talweg.disk.writing import naming
@@ -28,8 +31,11 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+T = TypeVar("T")
+
 UNABLE = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}  # what says: no flock here
 NAME = ".lock"
+WORDS_SECONDS = 1.0  # for which a holder's words are waited for, before it is "another process"
 
 
 class Lock:
@@ -92,7 +98,7 @@ class Lock:
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
             try:
                 if not _locked(handle):
-                    raise self._in_use(_told(handle))
+                    raise self._in_use(_holder(handle))
                 if os.path.samestat(os.fstat(handle), os.stat(self.path)):
                     break
                 os.close(handle)  # who had it took the file away meanwhile
@@ -153,7 +159,7 @@ class Lock:
     def _look_at(self, named: Path) -> None:
         """Takes the file of a dead process away, if it still is the one that was looked at; raises for a living one."""
         try:
-            seen = named.read_bytes()
+            seen = _awaited(named.read_bytes, bool)
         except FileNotFoundError:
             return
         holder = _parsed(seen)
@@ -196,6 +202,20 @@ def _words() -> bytes:
 
 def _told(handle: int) -> dict[str, object]:
     return _parsed(os.pread(handle, 4096, 0) if hasattr(os, "pread") else b"")
+
+
+def _holder(handle: int) -> dict[str, object]:
+    """Who holds a file that is locked; the words of one that is gone are those of the holder before."""
+    told = _awaited(lambda: _told(handle), lambda told: bool(told) and not _is_gone(told))
+    return {} if _is_gone(told) else told
+
+
+def _awaited(read: Callable[[], T], is_whole: Callable[[T], bool]) -> T:
+    """What `read` answers once it is whole: a lock is taken first, and its holder's words follow a moment later."""
+    deadline = time.monotonic() + WORDS_SECONDS
+    while not is_whole(answer := read()) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return answer
 
 
 def _parsed(text: bytes) -> dict[str, object]:

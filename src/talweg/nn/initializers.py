@@ -1,7 +1,7 @@
 """Initializers: the first values of parameters, with Keras's definitions.
 
 An initializer is called with a shape and a stream of random numbers; it computes in float64, so that the values are the
-same on every machine once they are rounded.
+same on every machine once they are rounded. A function of one's own may have Keras's form, ``(shape, dtype=None)``.
 
 >>> from talweg.graph.random import RandomStream
 >>> GlorotUniform()((2, 3), RandomStream(seed=0, stream=0)).shape
@@ -10,8 +10,9 @@ same on every machine once they are rounded.
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -53,7 +54,7 @@ class Initializer(Described):
 
 
 def get(identifier: Any) -> Any:
-    """An initializer from its name, its class, its configuration, or any function of (shape, random)."""
+    """An initializer from its name, its class, its configuration, or any function that `first_values` can call."""
     if isinstance(identifier, str):
         return INITIALIZERS.get(identifier)()
     if isinstance(identifier, dict):
@@ -65,8 +66,46 @@ def get(identifier: Any) -> Any:
     if callable(identifier):
         return identifier
     raise UsageError(
-        f"an initializer must be a name, an Initializer or a function of (shape, random); got {identifier!r}"
+        f"an initializer must be a name, an Initializer or a function of (shape, dtype=None); got {identifier!r}"
     )
+
+
+def first_values(initializer: Callable[..., Any], shape: tuple[int, ...], random: RandomStream) -> Array:
+    """What an initializer, or a function of the user's, gives for a shape: float64 of that shape.
+
+    A function is called in the form that it is written in: Keras's ``(shape, dtype=None)`` with the dtype, one with
+    an argument `random`, or with two that must be given, with the stream, any other with the shape alone. Raises
+    `ShapeError` where it answers with another shape, `UsageError` where it does not answer with numbers.
+    """
+    form = _form(initializer)
+    if form == "random":
+        made = initializer(shape, random)
+    else:
+        made = initializer(shape, dtype="float64") if form == "dtype" else initializer(shape)
+    title = getattr(initializer, "__name__", type(initializer).__name__)
+    try:
+        values = np.array("None" if made is None else made, np.float64)  # NumPy would read None as NaN
+    except (TypeError, ValueError):
+        raise UsageError(f"initializer {title} must return an array of numbers; got {type(made).__name__}") from None
+    if values.shape != shape:
+        raise ShapeError(f"initializer {title} must return shape {list(shape)}; got {list(values.shape)}")
+    if not np.isfinite(values).all():
+        raise UsageError(f"initializer {title} returned NaN or infinity, from which nothing can be learnt")
+    return values
+
+
+def _form(initializer: Callable[..., Any]) -> str:
+    """What an initializer takes besides the shape: "random", "dtype", or "" for nothing."""
+    try:
+        taken = list(inspect.signature(initializer).parameters.values())[1:]
+    except (TypeError, ValueError):  # written in C, and does not say
+        return ""
+    names = {p.name for p in taken}
+    if "random" in names:
+        return "random"
+    if "dtype" in names or any(p.kind is p.VAR_KEYWORD for p in taken):
+        return "dtype"
+    return "random" if any(p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD for p in taken) else ""
 
 
 def fans(shape: tuple[int, ...]) -> tuple[float, float]:

@@ -9,8 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar
 
-import numpy as np
-
 from talweg import graph as g
 from talweg.errors import ShapeError, UsageError
 from talweg.graph import Array, Tensor
@@ -246,8 +244,8 @@ class LSTM(_Recurrent):
     def bias(self) -> Parameter:
         plain = super().bias()
 
-        def first(shape: Sequence[int], random: RandomStream) -> Array:
-            made = np.array(self.bias_initializer(shape, random))
+        def first(shape: tuple[int, ...], random: RandomStream) -> Array:
+            made = initializers.first_values(self.bias_initializer, shape, random)
             made[self.units : 2 * self.units] = 1
             return made
 

@@ -80,7 +80,8 @@ class Variable:
         """Takes its first value, unless it has one."""
         if self._value is None:
             self._precision = precision
-            self._value = np.array(initializers.get(self.declared.initializer)(self.shape, random), precision)
+            first = initializers.first_values(initializers.get(self.declared.initializer), self.shape, random)
+            self._value = first.astype(precision)
 
     @property
     def value(self) -> Array:
