@@ -8,6 +8,7 @@ again: its class's name and its fields are all there is to know of it.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 import numbers
 import re
@@ -159,6 +160,12 @@ class Described:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if getattr(self, "_sealed", False) and name not in self.assignable:
+            if all(field.name != name for field in dataclasses.fields(self)):  # type: ignore[arg-type]
+                raise FrozenError(
+                    f"{type(self).__name__} has no field {name!r}, and is a description that does not change after it "
+                    f"was made. Where the class is your own, write @dataclass(eq=False, repr=False) above it and "
+                    f"`{name}: float` in it, in place of an __init__."
+                )
             raise FrozenError(
                 f"{type(self).__name__}.{name} cannot be changed after it was made: what was built from it would no "
                 f"longer agree with it. Make another: dataclasses.replace(it, {name}=...)."
@@ -182,21 +189,38 @@ class Described:
             if f.default is dataclasses.MISSING or encode(value) != encode(_converted(f))
         }
 
-    def to_config(self) -> dict[str, Any]:
-        """This thing as JSON: ``{"class": name, **fields}``. Raises `UsageError` where a field has no JSON form."""
+    def get_config(self) -> dict[str, Any]:
+        """The settings, under Keras's name. A class with an `__init__` of its own writes this: what to call it with."""
+        taken, _ = _arguments(type(self))
+        fields = {f.name for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        if type(self).get_config is Described.get_config and (lost := sorted(taken - fields)):
+            raise UsageError(
+                f"{type(self).__name__} cannot be saved: its __init__ takes {', '.join(lost)}, which is no field of "
+                "it. Make the class a dataclass, or write get_config(self), which returns what to call it with."
+            )
         return {"class": type(self).__name__, **{name: encode(value) for name, value in self.settings().items()}}
 
-    get_config = to_config  # Keras's name
+    def to_config(self) -> dict[str, Any]:
+        """This thing as JSON: ``{"class": name, **fields}``. Raises `UsageError` where a field has no JSON form."""
+        settings = {name: encode(value) for name, value in self.get_config().items()}
+        return {**settings, "class": type(self).__name__}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Any:
         """The thing that `to_config` wrote; the class is looked up in this class's registry."""
         config = dict(config)
         made: Any = cls.registry.get(config.pop("class")) if "class" in config else cls
-        known = {f.name for f in dataclasses.fields(made)}
-        if unknown := set(config) - known:
-            raise UnknownNameError(f"argument of {made.__name__}", min(unknown), known)
+        taken, more = _arguments(made)
+        if (unknown := set(config) - taken) and not more:
+            raise UnknownNameError(f"argument of {made.__name__}", min(unknown), taken)
         return made(**config)
+
+
+def _arguments(made: type) -> tuple[set[str], bool]:
+    """The names of what a class is called with, and whether it takes any others, too."""
+    taken = list(inspect.signature(made).parameters.values())
+    kinds = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return {p.name for p in taken if p.kind not in kinds}, any(p.kind is kinds[0] for p in taken)
 
 
 def _converted(field: dataclasses.Field[Any]) -> Any:
@@ -223,6 +247,7 @@ def encode(value: Any) -> Any:
     if name := getattr(value, "registered_name", None):
         return name
     raise UsageError(
-        f"{value!r} cannot be saved: it has no name. Register it first, for instance with "
-        "talweg.activations.register('my_activation', function)."
+        f"{value!r} cannot be saved: it has no name. Register it first, if it is an activation: "
+        "talweg.activations.register('my_activation', function). Of any other kind write a class in place of the "
+        "function. save_weights() saves what was learnt in any case."
     )

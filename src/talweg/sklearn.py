@@ -254,7 +254,7 @@ class TalwegClassifier(ClassifierMixin, _TalwegEstimator):  # type: ignore[misc]
         check_classification_targets(y)
         self.classes_, numbers = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise DataError(f"y has one class only, {self.classes_[0]!r}: there is nothing to tell apart")
+            raise DataError(f"y has one class only, {self.classes_[:1].tolist()[0]!r}: there is nothing to tell apart")
         weights = _weights(sample_weight, X)
         if self.class_weight is not None:
             by_class = compute_sample_weight(self.class_weight, y)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from talweg import graph as g
-from talweg.errors import UsageError
+from talweg.errors import FrozenError, UsageError
 from talweg.graph import Tensor
-from talweg.nn import activations, initializers, layers, losses, metrics, regularizers
+from talweg.nn import activations, constraints, initializers, layers, losses, metrics, regularizers
 from talweg.nn.layers import LAYERS, Context, Layer, Parameter
+from talweg.optim import SGD, schedules
 from talweg.registry import Registry
+from talweg.train.saved import load as load_model
 from talweg.train.sequential import Sequential
 
 X = np.random.default_rng(0).normal(size=(40, 3))
@@ -25,7 +28,7 @@ Y = (X @ [[1.0], [-2.0], [0.5]]) ** 2
 def tables_are_as_they_were(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test registers is gone after it: other tests go through the tables."""
     tables: list[Registry[Any]] = [activations.ACTIVATIONS, losses.Loss.registry, LAYERS, metrics.METRICS]
-    tables += [regularizers.REGULARIZERS, initializers.INITIALIZERS]
+    tables += [regularizers.REGULARIZERS, initializers.INITIALIZERS, constraints.CONSTRAINTS, schedules.SCHEDULES]
     for table in tables:
         for part in ("_things", "_folded", "_name_of"):
             monkeypatch.setattr(table, part, dict(getattr(table, part)))
@@ -135,3 +138,76 @@ def test_a_regularizer_and_an_initializer() -> None:
     plain = np.mean((model.predict(X, verbose=0) - Y) ** 2)
     np.testing.assert_allclose(model.evaluate(X, Y, batch_size=40, verbose=0), plain + 0.3, 1e-5)
     assert type(Layer.from_config(dense.to_config()).kernel_regularizer) is Quartic
+
+
+def test_classes_in_keras_s_form_are_saved_with_what_they_were_made_of(tmp_path: Path) -> None:
+    """An `__init__` and a `get_config` of their own: the file once held neither, and was damaged when it was read."""
+
+    class Around(initializers.Initializer):
+        def __init__(self, mean: float) -> None:
+            self.mean = mean
+
+        def __call__(self, shape: Any, dtype: Any = None) -> Any:  # type: ignore[override]
+            return np.full(shape, self.mean, dtype)
+
+        def get_config(self) -> dict[str, Any]:
+            return {"mean": self.mean}
+
+    class Penalty(regularizers.Regularizer):
+        def __init__(self, strength: float = 0.1) -> None:
+            self.strength = strength
+
+        def __call__(self, w: Any) -> Any:
+            return self.strength * g.sum(g.square(w))
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "strength": np.float32(self.strength)}
+
+    class Centred(constraints.Constraint):
+        def __init__(self, around: float, **more: Any) -> None:
+            self.around = around
+
+        def __call__(self, w: Any) -> Any:
+            return w - g.mean(w) + self.around
+
+        def get_config(self) -> dict[str, Any]:
+            return {"around": self.around}
+
+    class Falling(schedules.Schedule):
+        def __init__(self, first: float) -> None:
+            self.first = first
+
+        def __call__(self, step: Any) -> Any:
+            return self.first / (step + 1)
+
+        def get_config(self) -> dict[str, Any]:
+            return {"first": self.first}
+
+    own = {"kernel_initializer": Around(0.25), "kernel_regularizer": Penalty(0.5), "kernel_constraint": Centred(2.0)}
+    model = Sequential([layers.Dense(1, input_shape=(3,), **own)], seed=0)
+    np.testing.assert_array_equal(model.get_weights()[0], np.full((3, 1), 0.25))
+    model.compile(SGD(Falling(0.125)), "mse", engine="reference")
+    model.fit(X, Y, verbose=0)
+    model.save(tmp_path / "model.safetensors")
+    again = load_model(tmp_path / "model.safetensors")
+    dense = again.layers[0]
+    settings = (dense.kernel_initializer.mean, dense.kernel_regularizer.strength, dense.kernel_constraint.around)
+    assert (*settings, again.optimizer.learning_rate.first) == (0.25, 0.5, 2.0, 0.125)
+    assert again.evaluate(X, Y, verbose=0) == model.evaluate(X, Y, verbose=0)
+
+
+def test_a_class_whose_settings_nobody_knows_is_not_saved() -> None:
+    class Penalty(regularizers.Regularizer):
+        def __init__(self, strength: float = 0.1) -> None:
+            self.strength = strength
+
+    with pytest.raises(UsageError, match="Penalty cannot be saved: its __init__ takes strength, which is no field"):
+        Penalty(0.5).to_config()
+
+    class Scale(Layer):
+        def __init__(self, factor: float) -> None:
+            super().__init__()
+            self.factor = factor
+
+    with pytest.raises(FrozenError, match=r"Scale has no field 'factor'.*write @dataclass"):
+        Scale(2.0)
