@@ -127,7 +127,7 @@ def test_several_numbers_and_names_of_features() -> None:
 @pytest.mark.parametrize(
     ("estimator", "y", "message"),
     [
-        (small(), np.zeros(150), "y has one class only"),
+        (small(), np.zeros(150), r"y has one class only, 0\.0: there"),
         (small(precision="half"), IRIS[1], "precision must be 'auto'"),
         (small(model=7), IRIS[1], r"model must be a list of layers, or a function of \(input_shape, outputs\)"),
         (small(model=[layers.Dense(2, "softmax")]), IRIS[1], "class"),

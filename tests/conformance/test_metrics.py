@@ -257,6 +257,8 @@ def test_a_formula_is_a_metric_and_leaves_no_trace_in_the_table() -> None:
     np.testing.assert_allclose(metric(REAL, GUESS), np.abs(REAL - GUESS).max(-1).mean(), 1e-6)
     metrics.get("categorical_crossentropy", t, t)
     assert list(METRICS) == before
+    with pytest.raises(UnknownNameError, match="did you mean 'accuracy'"):  # and not `Accuracy`, which is another
+        metrics.get("acuracy", t, t)
     with pytest.raises(UnknownNameError, match="did you mean 'AUC'"):
         metrics.get("AUG", t, t)
     with pytest.raises(UsageError, match="a metric must be"):

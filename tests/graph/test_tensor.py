@@ -80,6 +80,7 @@ def test_shapes_and_dtypes(y: Tensor, shape: tuple[Any, ...], dtype: str) -> Non
         (lambda: TABLE["broadcast"](X, shape=(3,)), ShapeError, "cannot broadcast"),
         (lambda: bool(X > 0), GraphError, r"cannot decide an `if`.*where"),
         (lambda: np.asarray(X), GraphError, "has no value yet"),
+        (lambda: np.mean(X), GraphError, r"in place of NumPy's, such as talweg\.graph\.mean"),
         (lambda: constant("three"), GraphError, "a constant must be numbers"),
         (lambda: constant(2**31), GraphError, "within -2147483648..2147483647"),
         (lambda: constant(-1, "uint"), GraphError, "within 0..4294967295"),

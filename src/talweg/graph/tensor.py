@@ -135,7 +135,10 @@ class Tensor:
         )
 
     def __array__(self, *_: Any, **__: Any) -> Array:
-        raise GraphError(f"{self!r} has no value yet; run it with an engine, or use talweg.graph.evaluate.")
+        raise GraphError(
+            f"{self!r} has no value yet: a loss, metric or layer of your own is written with the functions of "
+            "talweg.graph in place of NumPy's, such as talweg.graph.mean. Its value is told by talweg.graph.evaluate."
+        )
 
 
 @dataclass(frozen=True)

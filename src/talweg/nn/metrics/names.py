@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from talweg.errors import UsageError
+from talweg.errors import UnknownNameError, UsageError
 from talweg.graph import Tensor
 from talweg.nn import losses
 from talweg.nn.metrics.accuracy import BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy
@@ -37,6 +37,8 @@ def get(identifier: Any, y_pred: Tensor | None = None, y_true: Tensor | None = N
         return FITTING[identifier][_form(y_true, y_pred)](name=identifier)
     if identifier not in METRICS and identifier in losses.Loss.registry:
         return MeanMetricWrapper(identifier, identifier)
+    if identifier not in METRICS:
+        raise UnknownNameError("metric", identifier, [*FITTING, *METRICS])
     return _made(METRICS.get(identifier), name=identifier)
 
 
