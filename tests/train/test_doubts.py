@@ -223,6 +223,9 @@ CLEAR: dict[str, Callable[[], Any]] = {
     "hinge": lambda: fit(dense(1), "hinge", SIGNS),
     "counts": lambda: fit(dense(1, "exponential"), "poisson", CLASSES.astype("float32")),
     "sorted and shuffled": lambda: fit(dense(3, "softmax"), SPARSE, SORTED),
+    "many rare classes, mixed": lambda: fit(
+        dense(50, "softmax"), SPARSE, np.random.default_rng(0).integers(0, 50, ROWS), validation_split=0.2
+    ),
     "in order, mixed": lambda: fit(dense(3, "softmax"), SPARSE, CLASSES, shuffle=False),
     "a table of logic": lambda: fit(
         dense(1, "sigmoid"), "binary_crossentropy", BINARY[:4], x=np.sort(X[:4], axis=0), shuffle=False

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from talweg.train.model import Model
 
 FEW = 50  # rows of which no order is told: it may be chance, or a table of logic
+CHANCE = 0.05  # how likely it may be that mixed rows look so, for nothing to be told
 LOOKED_AT = 64  # rows, evenly among all, by which two sets or a scale are told
 BYTES = 100  # a largest whole number from which on inputs look like the bytes of images
 MANY_INPUTS = 49  # 7 x 7: fewer are rather a table's columns than pixels
@@ -54,7 +55,7 @@ def _of_tail(y: Array, tail: Array, are_classes: bool) -> Doubts:
     """Of the last rows, which `validation_split` keeps for validation."""
     whole = np.concatenate([y, tail])
     if are_classes:
-        unseen = np.setdiff1d(tail, y)
+        unseen = _put_away(y, tail)
         if len(unseen):
             shown = ", ".join(f"{v:g}" for v in unseen[:5]) + (", ..." if len(unseen) > 5 else "")
             said = f"with classes that training never sees: {shown}"
@@ -67,6 +68,13 @@ def _of_tail(y: Array, tail: Array, are_classes: bool) -> Doubts:
     else:
         return
     yield DataWarning(f"validation_split keeps the last rows, {said}. Mix the rows first: {SHUFFLE}.")
+
+
+def _put_away(y: Array, tail: Array) -> Array:
+    """The classes that are in the tail only, and hardly by chance: of many rare classes a mixed tail holds some, too."""
+    classes, counts = np.unique(np.concatenate([y, tail]), return_counts=True)
+    share = len(tail) / (len(y) + len(tail))
+    return classes[~np.isin(classes, y) & (len(classes) * share**counts < CHANCE)]
 
 
 def _is_one_hot(y: Array) -> bool:

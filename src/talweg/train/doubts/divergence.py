@@ -30,8 +30,8 @@ class DivergenceWatch:
         where = f"batch {last}" if first == last else f"batches {first} to {last}"
         if epoch == 0 and last == 1:
             advice = (
-                "It is so before any step: look for weights that are NaN already, very large numbers in x or y, and "
-                "logarithms or divisions of your own in the loss."
+                "It is so before any step: look for weights that are NaN already, very large numbers in x or y, a "
+                "ReLU before a cross-entropy, and logarithms or divisions of your own in the loss."
             )
         else:
             advice = (
