@@ -71,7 +71,7 @@ def _of_tail(y: Array, tail: Array, are_classes: bool) -> Doubts:
 
 
 def _put_away(y: Array, tail: Array) -> Array:
-    """The classes that are in the tail only, and hardly by chance: of many rare classes a mixed tail holds some, too."""
+    """The classes of the tail only, where it is hardly chance: of many rare ones a mixed tail has some, too."""
     classes, counts = np.unique(np.concatenate([y, tail]), return_counts=True)
     share = len(tail) / (len(y) + len(tail))
     return classes[~np.isin(classes, y) & (len(classes) * share**counts < CHANCE)]
