@@ -235,6 +235,11 @@ def test_predict_pictures(runs: dict[str, Path]) -> None:
     assert np.allclose([list(a["probabilities"].values()) for a in answers], expected, atol=1e-6)
     one = json.loads(ok("predict", runs["digits"], "in/2.png", "--json").stdout)["predictions"]
     assert one[0]["class"] == answers[2]["class"]
+    two = json.loads(ok("predict", runs["digits"], "in/2.png", "in/0.png", "--json").stdout)  # as a shell writes *.png
+    assert [(a["picture"], a["class"]) for a in two["predictions"]] == [
+        ("in/2.png", answers[2]["class"]),
+        ("in/0.png", answers[0]["class"]),
+    ]
     np.savez("x.npz", x=x)
     npz = json.loads(ok("predict", runs["digits"], "x.npz", "--json").stdout)["predictions"]
     assert [a["class"] for a in npz] == [a["class"] for a in answers]
@@ -326,6 +331,7 @@ WRONG = [
     (["evaluate", "nowhere"], "no such run folder"),
     (["evaluate", "empty"], "not a run folder"),
     (["predict", "nowhere", "fruit.csv"], "no such run folder or model"),
+    (["evaluate", "fruit.csv"], "fruit.csv is a file; a run is a folder"),
     (["predict", "empty", "fruit.csv"], "not a saved model"),
     (["predict", "fruit.csv", "fruit.csv"], "header"),
     (["summary", "nowhere"], "no such run folder or model"),

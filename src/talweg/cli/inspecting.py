@@ -61,12 +61,12 @@ def evaluate(
 
 def predict(
     run: Run,
-    file: Annotated[
-        Path,
+    files: Annotated[
+        list[Path],
         typer.Argument(
             metavar="FILE",
             show_default=False,
-            help="A CSV file, a picture or a folder of them, an .npz or an IDX file.",
+            help="A CSV file, a picture, several or a folder of them, an .npz or an IDX file.",
         ),
     ],
     invert: Annotated[
@@ -100,7 +100,7 @@ def predict(
         from talweg.train.run_folder import trained_model
 
         model, note = trained_model(run)
-        inputs = read_inputs(file, model, invert=invert, white=white, **given(asked, ("bad_rows", *DIALECT)))
+        inputs = read_inputs(files, model, invert=invert, white=white, **given(asked, ("bad_rows", *DIALECT)))
         answers = answers_of(model, inputs)
         if note:
             output.say(note)
@@ -109,8 +109,9 @@ def predict(
         if inputs.skipped:
             print(f"note: {visible(_skipped(inputs))}", file=sys.stderr, flush=True)
         skipped = [{inputs.header: name, "reason": reason} for name, reason in inputs.skipped.items()]
+        named = [str(file) for file in files]
         found = {"predictions": answers, "skipped": skipped, "notes": list(inputs.notes)}
-        output.result({"run": str(run), "file": str(file), **found})
+        output.result({"run": str(run), "file": named[0] if len(named) == 1 else named, **found})
         if not json:
             _print_answers(output, inputs, answers)
 
