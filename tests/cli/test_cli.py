@@ -320,7 +320,7 @@ WRONG = [
     (["train", "fruit.csv", "--target", "kind", "--separator", ";"], "give --separator ,"),
     (["train", "diabetes", "--model", "softmax"], "is for classification"),
     (["train", "empty"], "one folder for each class"),
-    (["train", "few.csv", "--target", "y"], "at least 10 rows"),
+    (["train", "few.csv", "--target", "y"], "at least 10 examples"),
     (["train", "photos", "--size", "8by8"], "28x28"),
     (["train", "photos", "--target", "y"], "folder of pictures"),
     (["train", "photos", "--separator", ";"], "tables"),
