@@ -18,7 +18,10 @@ from talweg.cli import app
 from talweg.cli.inspecting import predict
 from talweg.cli.options import as_option
 from talweg.cli.rates import lr_find
+from talweg.cli.reading import DIALECT, FOR_PREDICTION, FOR_TRAINING
 from talweg.cli.training import train
+from talweg.data import csv_text, read_csv, read_image_folder
+from talweg.train.inputs import read_inputs
 
 QUICK = ["--epochs", "2", "--engine", "reference"]
 PYTHON_ONLY = {"verbose"}  # arguments that messages name and no command passes on
@@ -122,6 +125,15 @@ def test_every_argument_that_messages_name_is_an_option() -> None:
     named = calls_of_argument()
     assert len(named) > 20
     assert {n for n in named if as_option(n).lstrip("-").replace("-", "_") not in known} <= PYTHON_ONLY
+
+
+def test_options_are_the_readers_arguments() -> None:
+    """Whoever gives a reader another argument learns here that commands lack it."""
+    taken = {name for reader in (read_csv, read_image_folder) for name in inspect.signature(reader).parameters}
+    assert set(FOR_TRAINING) == taken - {"path", "target", "task", "grayscale", "invert"}
+    assert csv_text.DIALECT == DIALECT
+    taken = set(inspect.signature(read_inputs).parameters)
+    assert set(FOR_PREDICTION) == taken - {"path", "model", "invert", "dialect"} | set(DIALECT)
 
 
 def test_only_the_command_line_writes_options() -> None:

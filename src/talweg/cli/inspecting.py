@@ -8,20 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from talweg.cli.options import (
-    DIALECT,
-    BadRows,
-    Comment,
-    Decimal,
-    Encoding,
-    Header,
-    NaValues,
-    Separator,
-    Thousands,
-    White,
-    given,
-)
 from talweg.cli.output import Output, reporting, scores
+from talweg.cli.reading import FOR_PREDICTION, Given, reads
 from talweg.escapes import columns, on_one_line, visible
 
 if TYPE_CHECKING:
@@ -59,28 +47,22 @@ def evaluate(
         output.result({"run": str(run), "test": test, "examples": prepared.rows["test"]})
 
 
+@reads(FOR_PREDICTION)
 def predict(
     run: Run,
-    files: Annotated[
-        list[Path],
+    file: Annotated[
+        Path,
         typer.Argument(
             metavar="FILE",
             show_default=False,
-            help="A CSV file, a picture, several or a folder of them, an .npz or an IDX file.",
+            help="A CSV file, a picture or a folder of them, an .npz or an IDX file.",
         ),
     ],
     invert: Annotated[
         bool, typer.Option("--invert", help="Make dark light in pictures: ink on paper for a model of light digits.")
     ] = False,
-    white: White = None,
-    bad_rows: BadRows = None,
-    separator: Separator = None,
-    encoding: Encoding = None,
-    decimal: Decimal = None,
-    thousands: Thousands = None,
-    comment: Comment = None,
-    header: Header = None,
-    na_values: NaValues = None,
+    *,
+    reading: Given,
     json: Json = False,
 ) -> None:
     """Let a trained model answer for new data, read as its training data was.
@@ -94,13 +76,13 @@ def predict(
 
     talweg predict runs/fruit-mlp-20260102-030405 more-fruit.csv --json
     """
-    asked, output = dict(locals()), Output(json)
+    output = Output(json)
     with reporting(output):
         from talweg.train.inputs import answers_of, read_inputs
         from talweg.train.run_folder import trained_model
 
         model, note = trained_model(run)
-        inputs = read_inputs(files, model, invert=invert, white=white, **given(asked, ("bad_rows", *DIALECT)))
+        inputs = read_inputs(file, model, invert=invert, **reading)
         answers = answers_of(model, inputs)
         if note:
             output.say(note)
@@ -109,9 +91,8 @@ def predict(
         if inputs.skipped:
             print(f"note: {visible(_skipped(inputs))}", file=sys.stderr, flush=True)
         skipped = [{inputs.header: name, "reason": reason} for name, reason in inputs.skipped.items()]
-        named = [str(file) for file in files]
         found = {"predictions": answers, "skipped": skipped, "notes": list(inputs.notes)}
-        output.result({"run": str(run), "file": named[0] if len(named) == 1 else named, **found})
+        output.result({"run": str(run), "file": str(file), **found})
         if not json:
             _print_answers(output, inputs, answers)
 

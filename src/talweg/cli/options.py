@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from talweg.cli.reading import TABLE, Given
+
 if TYPE_CHECKING:
     from talweg.train.experiment import Wishes
 
-TABLE, MODEL, SHOWN = "Tables and pictures", "Model and training", "What is printed"
+MODEL, SHOWN = "Model and training", "What is printed"
 
 Data = Annotated[
     str | None,
@@ -76,132 +78,6 @@ Task = Annotated[
     ),
 ]
 
-Missing = Annotated[
-    str | None,
-    typer.Option(
-        metavar="error|drop|mean|most_frequent|category",
-        rich_help_panel=TABLE,
-        help="What to do about missing cells: leave their rows out, put the mean there (numbers only), put the most "
-        "frequent text into texts too, or make missing texts a category of their own. [dim]Default: error[/dim]",
-    ),
-]
-
-Ignore = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--ignore",
-        "--drop",
-        metavar="COLUMN",
-        rich_help_panel=TABLE,
-        help="A column to leave out; may be given again.",
-    ),
-]
-
-Separator = Annotated[
-    str | None,
-    typer.Option(metavar="MARK", rich_help_panel=TABLE, help="What parts the cells. [dim]Default: ,[/dim]"),
-]
-
-Encoding = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME", rich_help_panel=TABLE, help="utf-8, cp1252, latin-1, utf-16, ... [dim]Default: utf-8[/dim]"
-    ),
-]
-
-Decimal = Annotated[
-    str | None,
-    typer.Option(metavar="MARK", rich_help_panel=TABLE, help="The decimal mark in numbers. [dim]Default: .[/dim]"),
-]
-
-Thousands = Annotated[
-    str | None, typer.Option(metavar="MARK", rich_help_panel=TABLE, help="What parts thousands in numbers.")
-]
-
-Comment = Annotated[
-    str | None,
-    typer.Option(metavar="MARK", rich_help_panel=TABLE, help="Leave out lines that begin with it, for instance '#'."),
-]
-
-Header = Annotated[
-    bool | None,
-    typer.Option(
-        "--header/--no-header",
-        show_default=False,
-        rich_help_panel=TABLE,
-        help="Whether the first row holds names; without it columns are called c1, c2, ...",
-    ),
-]
-
-NaValues = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="TEXT",
-        rich_help_panel=TABLE,
-        help="What means missing, besides empty cells; may be given again. [dim]Default: NA, nan, NULL, ...[/dim]",
-    ),
-]
-
-Categorical = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="COLUMN",
-        rich_help_panel=TABLE,
-        help="A column of codes, to be read as categories though its cells are numbers; may be given again.",
-    ),
-]
-
-MaxCategories = Annotated[
-    int | None,
-    typer.Option(min=2, rich_help_panel=TABLE, help="The most different texts in a column. [dim]Default: 100[/dim]"),
-]
-
-Dates = Annotated[
-    str | None,
-    typer.Option(
-        metavar="elapsed|parts",
-        rich_help_panel=TABLE,
-        help="What a date becomes: days since the first, or year, month, day and weekday. [dim]Default: elapsed[/dim]",
-    ),
-]
-
-DateOrder = Annotated[
-    str | None,
-    typer.Option(metavar="ymd|dmy|mdy", rich_help_panel=TABLE, help="How dates are written, where it cannot be seen."),
-]
-
-SplitBy = Annotated[
-    str | None,
-    typer.Option(
-        metavar="COLUMN",
-        rich_help_panel=TABLE,
-        help="Train on the earliest rows and test on the latest, by this column of dates or numbers.",
-    ),
-]
-
-BadRows = Annotated[
-    str | None,
-    typer.Option(
-        metavar="refuse|fill|skip",
-        rich_help_panel=TABLE,
-        help="What to do about rows with a missing cell, or one whose like training never saw. "
-        "[dim]Default: refuse[/dim]",
-    ),
-]
-
-Size = Annotated[
-    str | None, typer.Option(metavar="HxW", rich_help_panel=TABLE, help="Resize pictures, for instance to 28x28.")
-]
-
-White = Annotated[
-    float | None,
-    typer.Option(
-        metavar="X",
-        rich_help_panel=TABLE,
-        help="What is white in pictures of more than 8 bits whose file does not say it: 1, 255, 4095, ...",
-    ),
-]
-
 Json = Annotated[
     bool, typer.Option("--json", rich_help_panel=SHOWN, help="One JSON object on stdout; all else on stderr.")
 ]
@@ -209,18 +85,7 @@ Json = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=SHOWN, help="Only the result and errors.")]
 
 
-DIALECT = ("separator", "encoding", "decimal", "thousands", "comment", "header", "na_values")
-READING = (
-    *DIALECT,
-    *("missing", "ignore", "categorical", "max_categories", "dates", "date_order", "split_by"),
-    *("size", "white"),
-)  # the options that say how data is read, by the names of the reader's arguments
 _OTHERWISE = {"data": "DATA", "order_by": "--split-by"}
-
-
-def given(asked: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """Those of a command's arguments that have a name of `names` and were given."""
-    return {name: asked[name] for name in names if asked[name] not in (None, [])}
 
 
 def as_option(name: str, value: Any = ...) -> str:
@@ -244,7 +109,7 @@ def wishes_of(
     data: str | None,
     target: str | None,
     task: str | None,
-    reading: dict[str, Any],
+    reading: Given,
     training: dict[str, Any],
 ) -> Wishes:
     """What was asked for, checked as far as it can be without the data."""

@@ -8,38 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from talweg.cli.options import (
-    READING,
     BatchSize,
-    Categorical,
-    Comment,
     Data,
-    DateOrder,
-    Dates,
-    Decimal,
-    Encoding,
     EngineName,
-    Header,
-    Ignore,
     Json,
-    MaxCategories,
-    Missing,
     ModelName,
-    NaValues,
     Optimizer,
     Quiet,
     Seed,
-    Separator,
-    Size,
-    SplitBy,
     Target,
     Task,
-    Thousands,
     Threads,
-    White,
-    given,
     wishes_of,
 )
 from talweg.cli.output import Output, reporting
+from talweg.cli.reading import FOR_TRAINING, Given, reads
 
 if TYPE_CHECKING:
     from talweg.train.lr_find import RateSearch
@@ -48,6 +31,7 @@ SEARCH = "The search"
 ROWS = 15  # of the table, about evenly among the rates
 
 
+@reads(FOR_TRAINING)
 def lr_find(
     data: Data = None,
     model: ModelName = None,
@@ -58,22 +42,8 @@ def lr_find(
     threads: Threads = None,
     target: Target = None,
     task: Task = None,
-    missing: Missing = None,
-    ignore: Ignore = None,
-    categorical: Categorical = None,
-    max_categories: MaxCategories = None,
-    dates: Dates = None,
-    date_order: DateOrder = None,
-    split_by: SplitBy = None,
-    separator: Separator = None,
-    encoding: Encoding = None,
-    decimal: Decimal = None,
-    thousands: Thousands = None,
-    comment: Comment = None,
-    header: Header = None,
-    na_values: NaValues = None,
-    size: Size = None,
-    white: White = None,
+    *,
+    reading: Given,
     min_lr: Annotated[
         float, typer.Option(metavar="X", rich_help_panel=SEARCH, help="The rate of the first step.")
     ] = 1e-6,
@@ -96,11 +66,10 @@ def lr_find(
 
     talweg lr-find mnist --model softmax --optimizer sgd --plot rates.png
     """
-    asked, output = dict(locals()), Output(json, quiet)
+    output = Output(json, quiet)
     with reporting(output):
         from talweg.train.experiment import made
 
-        reading = given(asked, READING)
         training = {"model": model, "batch_size": batch_size, "optimizer": optimizer, "seed": seed, "engine": engine}
         wishes = wishes_of("lr-find", data, target, task, reading, training | {"threads": threads})
         prepared, network, name, examples, _ = made(wishes)

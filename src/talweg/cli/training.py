@@ -11,39 +11,22 @@ import typer
 
 from talweg.cli.options import (
     MODEL,
-    READING,
     BatchSize,
-    Categorical,
-    Comment,
     Data,
-    DateOrder,
-    Dates,
-    Decimal,
-    Encoding,
     EngineName,
-    Header,
-    Ignore,
     Json,
-    MaxCategories,
-    Missing,
     ModelName,
-    NaValues,
     Optimizer,
     Quiet,
     Seed,
-    Separator,
-    Size,
-    SplitBy,
     Target,
     Task,
-    Thousands,
     Threads,
-    White,
     as_option,
-    given,
     wishes_of,
 )
 from talweg.cli.output import FAILED, INTERRUPTED, Output, rates, reporting, scores
+from talweg.cli.reading import FOR_TRAINING, Given, reads
 from talweg.errors import RunFolderError
 
 if TYPE_CHECKING:
@@ -65,6 +48,7 @@ talweg train photos/ --size 32x32     (photos/cats/*.jpg, photos/dogs/*.jpg)
 talweg train --resume runs/digits-dropout-20260102-030405"""
 
 
+@reads(FOR_TRAINING)
 def train(
     data: Data = None,
     model: ModelName = None,
@@ -81,22 +65,8 @@ def train(
     threads: Threads = None,
     target: Target = None,
     task: Task = None,
-    missing: Missing = None,
-    ignore: Ignore = None,
-    categorical: Categorical = None,
-    max_categories: MaxCategories = None,
-    dates: Dates = None,
-    date_order: DateOrder = None,
-    split_by: SplitBy = None,
-    separator: Separator = None,
-    encoding: Encoding = None,
-    decimal: Decimal = None,
-    thousands: Thousands = None,
-    comment: Comment = None,
-    header: Header = None,
-    na_values: NaValues = None,
-    size: Size = None,
-    white: White = None,
+    *,
+    reading: Given,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -129,7 +99,7 @@ def train(
 
     The validation part is taken from the training part; the test part is not looked at until the end.
     """
-    asked, output = dict(locals()), Output(json, quiet)
+    output = Output(json, quiet)
     running: list[Any] = []
 
     def how_to_go_on() -> str:
@@ -138,7 +108,6 @@ def train(
         return f"Interrupted. What was trained is kept. {_go_on(str(running[0].folder.path))}"
 
     with reporting(output, how_to_go_on):
-        reading = given(asked, READING)
         training = {"model": model, "batch_size": batch_size, "optimizer": optimizer, "learning_rate": learning_rate}
         training |= {"seed": seed, "engine": engine}
         if resume is not None:

@@ -62,8 +62,7 @@ class Column:
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def values(self, cells: Cells) -> NDArray[Any]:
-        """(n,): for a number, a truth value or a date a float, NaN where there is none; for a category its number or "
-        "-1."""
+        """(n,): the number of a category, or -1; of all else a float, NaN where there is none."""
         if self.kind == CATEGORY:
             number = {text: i for i, text in enumerate(self.categories)}
             return np.array([number.get(text, -1) for text in cells.as_texts()], np.int64)
@@ -126,8 +125,10 @@ class Column:
     # ── what is learned from the training part ────────────────────────────────────────────────────────────────
 
     def fitted(self, values: NDArray[Any], fills: bool) -> Column:
-        """With the typical value and the range of `values`, none of which is bad. fills: missing cells get the "
-        "former."""
+        """With the typical value and the range of `values`, none of which is bad.
+
+        fills: whether missing cells get the typical value.
+        """
         if self.kind == CATEGORY:
             often: str = self.categories[int(np.bincount(values, minlength=len(self.categories)).argmax())]
             return replace(

@@ -114,16 +114,16 @@ def read_csv(
 ) -> TableData:
     """Reads a table with a header row and encodes it for learning. The file may be gzipped.
 
-        Parameters
-        ----------
-        target : the column to predict.
-        task : "classification" or "regression"; None decides by the target: text, truth values, and at most 20 distinct
-            whole numbers (each found twice on average) are classes, all else is a quantity.
-        missing : "error"; "drop" leaves those rows out; "mean" puts the column's mean there (numbers only);
-            "most_frequent" does, and the most frequent text into columns of texts; "category" makes missing texts a
-            category of their own. See `TableData.filled_from`.
-        ignore : columns to leave out.
-        max_categories : a text column with more distinct values is an error.
+    Parameters
+    ----------
+    target : the column to predict.
+    task : "classification" or "regression"; None decides by the target: text, truth values, and at most 20 distinct
+        whole numbers (each found twice on average) are classes, all else is a quantity.
+    missing : "error"; "drop" leaves those rows out; "mean" puts the column's mean there (numbers only);
+        "most_frequent" does, and the most frequent text into columns of texts; "category" makes missing texts a
+        category of their own. See `TableData.filled_from`.
+    ignore : columns to leave out.
+    max_categories : a text column with more distinct values is an error.
     separator, encoding : the mark between cells, and how the bytes stand for letters.
     decimal, thousands : the marks in numbers. With decimal="," 1,5 is one and a half.
     comment : a mark such as "#"; lines that begin with it are left out.

@@ -16,7 +16,7 @@ import re
 import unicodedata
 from array import array
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,7 @@ class Dialect:
             raise DataError(f"config: expected how a CSV file is written, but {error}") from error
 
 
+DIALECT = tuple(each.name for each in fields(Dialect))
 _MARKS = {"separator": "',' or ';'", "decimal": "'.' or ','", "thousands": "',' or '.'", "comment": "'#'"}
 
 

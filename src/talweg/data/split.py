@@ -90,8 +90,7 @@ def _split_in_two(rows: int, test: int, labels: Any, seed: int) -> tuple[Any, An
 
 
 def _in_time(order_by: ArrayLike, rows: int, validation: int, test: int) -> list[Any]:
-    """The rows of the parts, earliest first. A border that falls among rows of one time moves to where the time "
-    "ends."""
+    """The rows of the parts, earliest first. A border among rows of one time moves to where that time ends."""
     time = np.asarray(order_by)
     if time.shape != (rows,) or time.dtype.kind not in "iufM" or (time != time).any():
         raise DataError(

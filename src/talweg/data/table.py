@@ -81,8 +81,8 @@ class TableEncoding:
         "skip" leaves the row out. The notes say what was done, and which numbers are outside of the training's range.
 
         >>> encoding = TableEncoding((Column("size", NUMBER, typical=3.5),), "price", NUMBER, REGRESSION)
-                >>> encoding.read_rows({"size": [3, None, 4]}, bad_rows="skip").rows
-                array([1, 3])
+        >>> encoding.read_rows({"size": [3, None, 4]}, bad_rows="skip").rows
+        array([1, 3])
         """
         if bad_rows not in BAD_ROWS:
             raise UsageError(f"{argument('bad_rows')}: expected 'refuse', 'fill' or 'skip', but got {bad_rows!r}")

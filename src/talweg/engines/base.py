@@ -142,11 +142,11 @@ def check_work(program: Program) -> None:
 
 def check_room(program: Program, rows: int, precision: str) -> None:
     """Raises `BudgetError` where one tensor of a step on so many rows takes more memory than it may."""
-    largest = max(program.order, key=lambda t: size(t.shape) * (rows if BATCH in t.shape else 1), default=None)
-    if largest is not None:
-        count = size(largest.shape) * (rows if BATCH in largest.shape else 1)
-        width = numpy_dtype(largest.dtype, precision).itemsize
-        demand("memory", width * count, f"program {program.name!r}, on batches of {rows:,} rows,")
+    sizes = [
+        numpy_dtype(t.dtype, precision).itemsize * size(t.shape) * (rows if BATCH in t.shape else 1)
+        for t in program.order
+    ]
+    demand("memory", max(sizes, default=0), f"program {program.name!r}, on batches of {rows:,} rows,")
 
 
 def check_states(program: Program, states: Mapping[str, Array]) -> None:

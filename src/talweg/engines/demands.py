@@ -45,13 +45,11 @@ def _summed(node: Tensor) -> int:
     """What each element of a result is made of."""
     if node.op.name == "dot":
         return size(tuple(node.inputs[0].shape[a] for a in node.attributes["axes"][0]))
-    if node.op.name == "conv2d":
+    if node.op.name in ("conv2d", "conv2d_kernel_gradient"):
         return size(node.inputs[1].shape[:3])
     if node.op.name == "conv2d_input_gradient":
         height, width, _, outputs = node.inputs[1].shape
         return size((height, width, outputs))
-    if node.op.name == "conv2d_kernel_gradient":
-        return size(node.inputs[1].shape[:3])
     if node.op.name in ("max_pool2d", "max_pool2d_gradient"):
         return math.prod(node.attributes["size"])
     if node.op.name in ("sum", "max"):

@@ -132,7 +132,6 @@ class Experiment:
                     callbacks=[recorder, *callbacks],
                     on_interrupt="return",
                 )
-                recorder.save_last()
             finally:
                 self.folder.let_go()
         self.seconds, self.lines = time.perf_counter() - began, recorder.lines

@@ -28,18 +28,18 @@ from talweg.data import (
     train_test_split,
 )
 from talweg.data.csv import columns_of
+from talweg.data.csv_text import DIALECT
 from talweg.data.files import short
+from talweg.data.table import CLASSIFICATION, REGRESSION
 from talweg.errors import DataError, DataWarning, UnknownNameError, UsageError, argument, warn
 from talweg.graph import Array
 from talweg.nn.layers import Layer, Normalization, Rescaling
 from talweg.train.tone import tone_of
 
-CLASSIFICATION, REGRESSION = "classification", "regression"
 TEST, VALIDATION = 0.2, 0.1  # of all rows; where a set has a test part of its own, the latter of its training part
 LEAST_ROWS = 10
 MANY_REPETITIONS = 0.1  # of the test part
 COLUMN = "COLUMN"  # stands in messages for a column that the user has to choose
-DIALECT = ("separator", "encoding", "decimal", "thousands", "comment", "header", "na_values")  # how a table is written
 TOY_ROWS = 1000
 TOY_TASKS = {"line": REGRESSION}
 TOY_NOISE = {"and": 0.15, "or": 0.15, "xor": 0.15}  # a truth table has four rows; these are points around them

@@ -181,7 +181,6 @@ def _bring(inside: Inside, body: Body) -> list[str]:
     for own in body.loop.steps:
         if not isinstance(inside.layouts[own], Step):
             out.append(by("step copied"))
-            out.append(by("step copied"))
             out += _copy(own, (inside.pointer(own), inside.layouts[own]), inside.layout_in(body.given[own], own))
     return out
 
@@ -192,7 +191,6 @@ def _hand_on(inside: Inside, body: Body) -> list[str]:
     for t, node in body.stacks:
         pointer, layout = inside.layout_in(node, t)
         if inside.pointer(t) != pointer:
-            out.append(by("step copied"))
             out.append(by("step copied"))
             out += _copy(t, (pointer, layout), (inside.pointer(t), inside.layouts[t]))
     for state, value in body.updates.items():
