@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +18,6 @@ from typer.testing import CliRunner, Result
 
 from talweg._version import __version__
 from talweg.cli import app
-from talweg.train.document import SEAL
 
 QUICK = ["--epochs", "2", "--engine", "reference"]
 
@@ -51,6 +49,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     ok("train", table, "--target", "kind", *QUICK, "--out", made["fruit"])
     ok("train", photos, *QUICK, "--size", "6x5", "--out", made["photos"])
     return made
+
+
+def unsealed(path: Path) -> dict[str, Any]:
+    """A model's JSON without its checksum, as whoever edits it by hand has to leave it."""
+    document: dict[str, Any] = json.loads(path.read_text())
+    del document["sha256"]
+    return document
 
 
 def fruit(folder: Path, rows: int = 60) -> Path:
@@ -237,6 +242,11 @@ def test_predict_pictures(runs: dict[str, Path]) -> None:
     assert np.allclose([list(a["probabilities"].values()) for a in answers], expected, atol=1e-6)
     one = json.loads(ok("predict", runs["digits"], "in/2.png", "--json").stdout)["predictions"]
     assert one[0]["class"] == answers[2]["class"]
+    two = json.loads(ok("predict", runs["digits"], "in/2.png", "in/0.png", "--json").stdout)  # as a shell writes *.png
+    assert [(a["picture"], a["class"]) for a in two["predictions"]] == [
+        ("in/2.png", answers[2]["class"]),
+        ("in/0.png", answers[0]["class"]),
+    ]
     np.savez("x.npz", x=x)
     npz = json.loads(ok("predict", runs["digits"], "x.npz", "--json").stdout)["predictions"]
     assert [a["class"] for a in npz] == [a["class"] for a in answers]
@@ -265,17 +275,13 @@ def test_lists() -> None:
 # ── failures ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def write_edited(path: Path, document: dict[str, Any]) -> None:
-    """A document that was changed by hand: without the sum of what it said before."""
-    path.write_text(json.dumps({key: value for key, value in document.items() if key != SEAL}))
-
-
 def damaged(run: Path, name: str) -> Path:
     copy = Path("damaged")
     shutil.copytree(run, copy)
     if name == "version":
-        for file in (copy / "model.json", copy / "config.json"):
-            write_edited(file, {**json.loads(file.read_text()), "format_version": 77})
+        for file in ("model.json", "config.json"):
+            document = unsealed(copy / file)
+            (copy / file).write_text(json.dumps({**document, "format_version": 77}))
     else:
         (copy / name).write_bytes((copy / name).read_bytes()[:-9])
     return copy
@@ -332,6 +338,7 @@ WRONG = [
     (["evaluate", "nowhere"], "no such run folder"),
     (["evaluate", "empty"], "not a run folder"),
     (["predict", "nowhere", "fruit.csv"], "no such run folder or model"),
+    (["evaluate", "fruit.csv"], "fruit.csv is a file; a run is a folder"),
     (["predict", "empty", "fruit.csv"], "not a saved model"),
     (["predict", "fruit.csv", "fruit.csv"], "header"),
     (["summary", "nowhere"], "no such run folder or model"),
@@ -375,12 +382,12 @@ def test_files_that_do_not_fit_the_model(runs: dict[str, Path], tmp_path: Path) 
     Path("x.docx").write_bytes(b"x")
     bad("predict", runs["digits"], "x.docx", says="expected a table")
     bad("train", "iris", "--model", runs["digits"], says="takes examples of shape [8, 8]")
-    document = json.loads((runs["iris"] / "model.json").read_text())
+    document = unsealed(runs["iris"] / "model.json")
     document["architecture"]["layers"][-1]["units"] = 5
-    write_edited(Path("five.json"), document)
+    Path("five.json").write_text(json.dumps(document))
     bad("train", "iris", "--model", "five.json", says="3 classes need a last layer Dense(3, activation='softmax')")
     document["architecture"]["layers"][-1]["class"] = "Dens"
-    write_edited(Path("wrong.json"), document)
+    Path("wrong.json").write_text(json.dumps(document))
     bad("train", "iris", "--model", "wrong.json", says="unknown layer 'Dens'")
     document["format_version"] = 9
     Path("later.json").write_text(json.dumps(document))
@@ -409,11 +416,11 @@ def test_a_run_folder_that_cannot_be_written() -> None:
 
 
 def test_a_disk_that_fills_up_while_it_trains(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = os.fsync
+    real, left = os.fsync, [10]  # files and folders of the configuration and the first checkpoint go through
 
     def fsync(file: int) -> None:
-        is_made = Path("run").exists()  # with its configuration and the first checkpoint, which went through
-        if is_made and stat.S_ISREG(os.fstat(file).st_mode):
+        left[0] -= 1
+        if left[0] < 0:
             raise OSError(28, "No space left on device")
         real(file)
 
@@ -570,7 +577,7 @@ def test_in_a_terminal_there_is_a_bar_and_a_table() -> None:
 
 def test_a_model_that_does_not_say_how_to_read(runs: dict[str, Path]) -> None:
     shutil.copytree(runs["digits"], "garbled")
-    document = json.loads(Path("garbled/model.json").read_text())
-    write_edited(Path("garbled/model.json"), {**document, "preprocessing": {"kind": "images"}})
+    document = unsealed(Path("garbled/model.json"))
+    Path("garbled/model.json").write_text(json.dumps({**document, "preprocessing": {"kind": "images"}}))
     pictures(Path())
     bad("predict", "garbled", "photos/dark", says="does not say how its examples are read")

@@ -66,6 +66,8 @@ def unknown(words: list[str]) -> list[str]:
     if found is None:
         return [word for word in words[1:] if re.fullmatch(r"(scripts|examples|benchmarks)[/.].*", word)]
     text = found.read_text(encoding="utf-8")
+    if elsewhere := re.search(r"from (\w+)\.(\w+) import main", text):  # a thin script: its options are read there
+        text += (ROOT / "tests" / elsewhere[1] / f"{elsewhere[2]}.py").read_text(encoding="utf-8")
     return [word for word in words[1:] if word.startswith("--") and f'"{word}"' not in text]
 
 

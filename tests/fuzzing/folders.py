@@ -21,7 +21,7 @@ from talweg.data import read_image, read_image_folder
 from talweg.data.images import SUFFIXES
 from talweg.errors import DataError
 from talweg.train.document import SEAL
-from talweg.train.run_folder import RunFolder, trained_model
+from talweg.train.run_folder import RunFolder, Snapshot, trained_model
 
 
 def unpacked(data: bytes, folder: Path) -> bool:
@@ -105,7 +105,7 @@ def _runs() -> list[bytes]:
         folder = RunFolder.create(Path(place, "run"), config, model)
         for line in LINES:
             folder.append(line)
-        folder.write_checkpoint(model, LINES)
+        folder.write_checkpoint(Snapshot.of(model, LINES))
         for finished in (False, True):
             if finished:
                 folder.write_model(model)

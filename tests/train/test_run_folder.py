@@ -19,6 +19,7 @@ import pytest
 
 from talweg.disk import lock
 from talweg.errors import CorruptFileError, DataError, RunFolderError, UsageError, VersionError
+from talweg.train.callbacks.base import Callback
 from talweg.train.document import write_json
 from talweg.train.experiment import Experiment, Wishes
 from talweg.train.prepared import Source
@@ -112,12 +113,39 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
     experiment = Experiment.begin(
         Wishes(Source("diabetes"), model="mlp", optimizer="sgd", learning_rate=10.0, epochs=20), tmp_path / "run"
     )
-    recorder = experiment.train(checkpoint_seconds=0)
+    recorder = experiment.train(checkpoint_seconds=1e9)
     assert recorder.diverged is not None and recorder.diverged[0] == "loss"
     lines = experiment.folder.metrics()
     assert lines[-1]["loss"] is None and math.isnan(history_of(lines)["loss"][-1])
-    kept, _ = experiment.folder.checkpoint()
+    kept, before = experiment.folder.checkpoint()
     assert all(np.isfinite(w).all() for w in kept.get_weights())
+    assert [line["epoch"] for line in before] == [line["epoch"] for line in lines[:-1]], "of the epochs before, all"
+
+
+class InterruptsIn(Callback):
+    """Ctrl-C in the second batch of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self.wanted, self.epoch = epoch, 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if (self.epoch, batch) == (self.wanted, 1):
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 3])
+def test_ctrl_c_keeps_every_whole_epoch(tmp_path: Path, unbroken: RunFolder, epoch: int) -> None:
+    """Also where the last checkpoint is older: epochs are short, and not each is written."""
+    experiment = begin(tmp_path / "run")
+    experiment.train([InterruptsIn(epoch)], checkpoint_seconds=1e9)
+    assert not experiment.finished
+    _, note = trained_model(tmp_path / "run")
+    assert len(experiment.lines) == epoch and note is not None and f"after {epoch} epochs" in note
+    assert_same(finish(Experiment.resume(tmp_path / "run")), unbroken)
 
 
 # ── kills ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -48,8 +48,10 @@ def test_ink_on_paper_is_told_to_a_network_of_light_digits(tmp_path: Path, digit
         read_inputs(ink, digits)
     with pytest.warns(UserWarning, match="1 of 2 pictures .ink.png"):
         read_inputs(tmp_path, digits)
-    with pytest.warns(UserWarning, match="seem to be dark on light"):
+    with pytest.warns(UserWarning, match=r"seems to be dark on light once inverted.*Leave out invert for them"):
         read_inputs(light, digits, invert=True)
+    with pytest.warns(UserWarning, match=r"1 of 3 pictures .*ink\.png.* seems to be dark on light"):
+        assert read_inputs([light, ink, light], digits).names == [str(light), str(ink), str(light)]
 
 
 def test_ink_in_the_alpha_channel_is_told_too(tmp_path: Path, digits: Model) -> None:

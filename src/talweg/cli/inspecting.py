@@ -50,12 +50,12 @@ def evaluate(
 @reads(FOR_PREDICTION)
 def predict(
     run: Run,
-    file: Annotated[
-        Path,
+    files: Annotated[
+        list[Path],
         typer.Argument(
             metavar="FILE",
             show_default=False,
-            help="A CSV file, a picture or a folder of them, an .npz or an IDX file.",
+            help="A CSV file, a picture, several or a folder of them, an .npz or an IDX file.",
         ),
     ],
     invert: Annotated[
@@ -82,7 +82,7 @@ def predict(
         from talweg.train.run_folder import trained_model
 
         model, note = trained_model(run)
-        inputs = read_inputs(file, model, invert=invert, **reading)
+        inputs = read_inputs(files, model, invert=invert, **reading)
         answers = answers_of(model, inputs)
         if note:
             output.say(note)
@@ -91,8 +91,9 @@ def predict(
         if inputs.skipped:
             print(f"note: {visible(_skipped(inputs))}", file=sys.stderr, flush=True)
         skipped = [{inputs.header: name, "reason": reason} for name, reason in inputs.skipped.items()]
+        named = [str(file) for file in files]
         found = {"predictions": answers, "skipped": skipped, "notes": list(inputs.notes)}
-        output.result({"run": str(run), "file": str(file), **found})
+        output.result({"run": str(run), "file": named[0] if len(named) == 1 else named, **found})
         if not json:
             _print_answers(output, inputs, answers)
 

@@ -132,6 +132,7 @@ class Experiment:
                     callbacks=[recorder, *callbacks],
                     on_interrupt="return",
                 )
+                recorder.save_last()
             finally:
                 self.folder.let_go()
         self.seconds, self.lines = time.perf_counter() - began, recorder.lines

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class Inputs:
 
 
 def read_inputs(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     model: Model,
     *,
     invert: bool = False,
@@ -44,7 +44,7 @@ def read_inputs(
     bad_rows: str = "refuse",
     **dialect: Any,
 ) -> Inputs:
-    """Reads examples for `model` from a CSV file, a picture, a folder of pictures, an NPZ or an IDX file.
+    """Reads examples for `model` from a CSV file, a picture or several, a folder of pictures, an NPZ or an IDX file.
 
     invert: makes dark light, for ink on paper where the model was trained on light digits on a dark ground. Pictures
     that seem to need it are warned of.
@@ -56,11 +56,15 @@ def read_inputs(
     Raises `UsageError` for another suffix, a form that the model cannot take, or a model of several inputs or outputs;
     `DataError` for contents that do not fit.
     """
-    path, how = Path(path), model.preprocessing or {"kind": "arrays"}
+    paths = [Path(path)] if isinstance(path, str | os.PathLike) else [Path(each) for each in path]
+    how = model.preprocessing or {"kind": "arrays"}
     how = how if white is None else {**how, "white": white}
     how = {**how, "bad_rows": bad_rows, "dialect": dialect}
-    if not path.exists():
-        raise UsageError(f"{path}: no such file or folder")
+    for each in paths:
+        if not each.exists():
+            raise UsageError(f"{each}: no such file or folder")
+        if len(paths) > 1 and (each.is_dir() or _form(each) != "pictures"):
+            raise UsageError(f"{each}: several files at once must be pictures; give this one by itself")
     if len(model.input_names) > 1 or len(model.output_names) > 1:
         raise UsageError(
             f"the model has {_listed(model.input_names, 'input')} and {_listed(model.output_names, 'output')}; a file "
@@ -68,8 +72,11 @@ def read_inputs(
             f"{{{', '.join(f'{name!r}: ...' for name in model.input_names)}}})."
         )
     try:
-        inputs = _read(path, _form(path), how, model)
-        return _as_trained(inputs, how, path, invert)
+        if len(paths) == 1:
+            return _as_trained(_read(paths[0], _form(paths[0]), how, model), how, paths[0], invert)
+        each_read = [_read(each, "pictures", how, model) for each in paths]
+        inputs = replace(each_read[0], x=np.concatenate([each.x for each in each_read]), names=[*map(str, paths)])
+        return _as_trained(inputs, how, paths[0], invert)
     except (KeyError, TypeError, AttributeError) as error:  # what a garbled description comes to
         raise DataError(f"the model does not say how its examples are read (preprocessing: {error!r})") from error
 
@@ -125,7 +132,7 @@ def _as_trained(inputs: Inputs, how: Mapping[str, Any], path: Path, invert: bool
     if invert:
         inputs = replace(inputs, x=inverted(inputs.x, value_range))
     if "tone" in how:  # models of before say nothing
-        warn_of_tone(inputs.x, value_range, how["tone"], inputs.names)
+        warn_of_tone(inputs.x, value_range, how["tone"], inputs.names, invert)
     return inputs
 
 

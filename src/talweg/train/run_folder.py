@@ -20,8 +20,9 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,10 @@ from talweg.disk.lock import NAME as LOCK
 from talweg.disk.lock import Lock
 from talweg.disk.writing import GrowingFile, make_folder, part_name, remove, sweep, sync_folder
 from talweg.errors import InUseError, RunFolderError, UsageError, VersionError, argument
+from talweg.graph import Array
 from talweg.train import saved
 from talweg.train.callbacks.base import Callback, Logs
-from talweg.train.document import as_text, parse_json, read_document, read_json, write_json
+from talweg.train.document import Document, as_text, parse_json, read_document, read_json, write_json
 from talweg.train.model import Model
 from talweg.train.tensors import TensorFile, write_tensors
 
@@ -69,6 +71,8 @@ class RunFolder:
         self.path = Path(path)
         self._lock: Lock | None = None
         file = self.path / CONFIG
+        if self.path.is_file():
+            raise UsageError(f"{self.path} is a file; a run is a folder with a {CONFIG} in it{_beside(self.path)}")
         if not self.path.is_dir():
             raise UsageError(f"{self.path}: there is no such run folder{_beside(self.path)}")
         if not file.is_file():
@@ -110,7 +114,7 @@ class RunFolder:
                 write_json(made / CONFIG, config)
                 with written_whole(made / METRICS):
                     pass
-                _write_checkpoint(made / CHECKPOINT, model, [])
+                _write_checkpoint(made / CHECKPOINT, Snapshot.of(model, []))
                 path = _renamed(made, path, may_rename)
             except BaseException:
                 remove(made)
@@ -166,10 +170,10 @@ class RunFolder:
         with self._writing(), closing(GrowingFile(self.path / METRICS)) as file:
             file.write((as_text(_without_nan(line)) + "\n").encode())
 
-    def write_checkpoint(self, model: Model, lines: list[Line]) -> None:
-        """The model's complete state, `lines` the epochs that led to it."""
+    def write_checkpoint(self, snapshot: Snapshot) -> None:
+        """What `resume` goes on from."""
         with self._writing():
-            _write_checkpoint(self.path / CHECKPOINT, model, lines)
+            _write_checkpoint(self.path / CHECKPOINT, snapshot)
 
     def write_model(self, model: Model) -> None:
         """The trained model, which `talweg.load` reads from this folder."""
@@ -248,8 +252,25 @@ class RunFolder:
         return self.path / REPORT
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """The complete state of a training after an epoch: the numbers as they then were, and the epochs until then."""
+
+    model: Model
+    numbers: dict[str, Array]
+    epochs_trained: int
+    lines: tuple[Line, ...]
+
+    @classmethod
+    def of(cls, model: Model, lines: Sequence[Line]) -> Snapshot:
+        return cls(model, saved.numbers(model), model.epochs_trained, tuple(lines))
+
+    def describe(self) -> Document:
+        return {**saved.describe(self.model), "epochs_trained": self.epochs_trained}
+
+
 class RunRecorder(Callback):
-    """Writes metrics after every epoch, and a checkpoint at most every `seconds` and after the last.
+    """Writes metrics after every epoch, and a checkpoint at most every `seconds`, after the last, and by `save_last`.
 
     A loss that is no longer finite ends the training; the checkpoint of the epochs before is kept. `diverged` then
     holds the name of the quantity, its value, and the epoch, counted from 1.
@@ -262,6 +283,7 @@ class RunRecorder(Callback):
         self.folder, self.lines, self.seconds = folder, list(lines), seconds
         self.diverged: tuple[str, float, int] | None = None
         self._saved_at = time.monotonic()
+        self._unsaved: Snapshot | None = None
         self._began = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -277,9 +299,15 @@ class RunRecorder(Callback):
             self.model.stop_training = True
             return
         is_last = epoch + 1 >= self.params["epochs"] or self.model.stop_training
+        self._unsaved = Snapshot.of(self.model, self.lines)
         if is_last or time.monotonic() - self._saved_at >= self.seconds:
-            self.folder.write_checkpoint(self.model, self.lines)
-            self._saved_at = time.monotonic()
+            self.save_last()
+
+    def save_last(self) -> None:
+        """Writes the last whole epoch, unless it is on the disk: Ctrl-C and divergence end a fit after any of them."""
+        if self._unsaved is not None:
+            self.folder.write_checkpoint(self._unsaved)
+            self._unsaved, self._saved_at = None, time.monotonic()
 
 
 def history_of(lines: list[Line]) -> dict[str, list[float]]:
@@ -296,19 +324,19 @@ def history_of(lines: list[Line]) -> dict[str, list[float]]:
 # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _write_checkpoint(folder: Path, model: Model, lines: list[Line]) -> None:
+def _write_checkpoint(folder: Path, snapshot: Snapshot) -> None:
     """Numbers under a name of their own, then `state.json`, which makes them count, then the old numbers' end."""
     make_folder(folder)
-    document, arrays = saved.describe(model), saved.numbers(model)
+    document, arrays = snapshot.describe(), snapshot.numbers
     digest = hashlib.sha256()
     for name in sorted(arrays):
         digest.update(name.encode() + arrays[name].tobytes())
-    name = f"{model.epochs_trained:05}-{digest.hexdigest()[:12]}.safetensors"
+    name = f"{snapshot.epochs_trained:05}-{digest.hexdigest()[:12]}.safetensors"
     checksum = write_tensors(folder / name, arrays, {"model": as_text(document)})
     state = {
         **document,
         "weights": {"file": name, "sha256": checksum},
-        "metrics": [_without_nan(line) for line in lines],
+        "metrics": [_without_nan(line) for line in snapshot.lines],
     }
     write_json(folder / STATE, state)
     _remove_numbers(folder, but=name)
@@ -373,7 +401,8 @@ def _writing(path: Path) -> Iterator[None]:
     except (RunFolderError, InUseError):
         raise
     except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         raise RunFolderError(
             f"the run folder {path} cannot be written: {error.strerror or error}. What was there before is still "
-            f"there; make room, or choose another folder with {argument('out')}",
+            f"there; {'make room, or ' if is_full else ''}choose another folder with {argument('out')}",
         ) from error

@@ -35,11 +35,15 @@ def inverted(images: Array, value_range: Sequence[float]) -> Array:
 
 
 def warn_of_tone(
-    images: Array, value_range: Sequence[float], trained: Mapping[str, float], names: Sequence[str]
+    images: Array,
+    value_range: Sequence[float],
+    trained: Mapping[str, float],
+    names: Sequence[str],
+    are_inverted: bool = False,
 ) -> None:
     """Warns of pictures that are unlike those of the training, and would be like them if they were inverted.
 
-    trained: what `tone_of` said of the training part.
+    trained: what `tone_of` said of the training part.  are_inverted: whether `images` were, as the user asked.
     """
     brightness, border = _tones(images, value_range)
     was_bright, was_border = float(trained["brightness"]), float(trained["border"])
@@ -48,10 +52,13 @@ def warn_of_tone(
     is_nearer = np.abs(1 - brightness - was_bright) < np.abs(brightness - was_bright)
     if (found := np.flatnonzero((far > APART) & (near < NEAR) & is_nearer)).size:
         said = ("dark on light", "light on dark") if was_border < 0.5 else ("light on dark", "dark on light")
+        which = names[found[0]] if len(found) == 1 else f"such as {names[found[0]]}"
+        seem = f"seem{'s' if len(found) == 1 else ''} to be {said[0]}{' once inverted' if are_inverted else ''}"
+        advice = f"Leave out {argument('invert')} for them" if are_inverted else f"Try {argument('invert', True)}"
         warn(
-            f"{len(found)} of {len(names)} pictures ({names[found[0]]}) seem to be {said[0]}, and the model was "
-            f"trained on {said[1]}: their border has a brightness of {border[found[0]]:.2f} (0 black, 1 white), that "
-            f"of the training {was_border:.2f}. Try {argument('invert', True)}"
+            f"{len(found)} of {len(names)} pictures ({which}) {seem}, and the model was trained on {said[1]}: the "
+            f"border has a brightness of {border[found[0]]:.2f} (0 black, 1 white), that of the training "
+            f"{was_border:.2f}. {advice}"
         )
 
 
