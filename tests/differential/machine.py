@@ -97,7 +97,9 @@ def go(run: Run, say: Callable[[str], None] = lambda _: None) -> Tally:
 
 def _batches(run: Run) -> Iterator[tuple[list[Outcome], Met]]:
     """What becomes of each batch, in order, for ever; `run.jobs` of them are at work at a time."""
-    with ProcessPoolExecutor(run.jobs, get_context("fork")) as pool:
+    # a fork of a process that has used JAX waits for JAX's threads, which are not there, for ever
+    start = get_context("spawn" if run.engine == "jax" else "fork")
+    with ProcessPoolExecutor(run.jobs, start) as pool:
         waiting = deque(pool.submit(_one_batch, run, number) for number in range(run.jobs))
         for number in count(run.jobs):
             done = waiting.popleft().result()
