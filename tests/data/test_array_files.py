@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from talweg.data import read_idx, read_npz, write_idx
-from talweg.data.files import written_whole
+from talweg.disk.writing import written_whole
 from talweg.errors import CorruptFileError, DataError
 
 IDX_TYPES = [np.uint8, np.int8, np.int16, np.int32, np.float32, np.float64]

@@ -22,7 +22,7 @@ from talweg.data.cells import Cells, Table, number_in, read_table
 from talweg.data.column import CATEGORY, DATE, NUMBER, Column
 from talweg.data.csv_text import Dialect
 from talweg.data.deciding import DATES, ELAPSED, Choices, Told, date_order, decide, kind_of, listed
-from talweg.data.files import MAX_BYTES, naming, reading
+from talweg.data.files import MAX_BYTES, about, reading
 from talweg.data.holes import MISSING_CHOICES, without_holes
 from talweg.data.suspicion import check_counters, check_header, check_leaks, named_columns, without_constants
 from talweg.data.table import MOST_PROBLEMS, TableEncoding, check_column
@@ -169,7 +169,7 @@ def read_csv(
     marks = na_values if na_values is None or isinstance(na_values, str) else tuple(na_values)
     dialect = Dialect(separator, encoding, decimal, thousands, comment, header, marks)  # type: ignore[arg-type]
     choices = Choices(missing, tuple(categorical), max_categories, dates, date_order)
-    with reading(path, "a CSV file"), naming(path):
+    with reading(path, "a CSV file"), about(path):
         table = read_table(path, dialect, {target, *categorical}.__contains__)
         found = _encoded(table, target, task, tuple(ignore), split_by, choices, dialect)
     for warning in found.warnings:

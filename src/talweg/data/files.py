@@ -21,7 +21,6 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from talweg.disk.writing import written_whole as written_whole  # the other half of dealing with files
 from talweg.errors import CorruptFileError, DataError, TalwegError
 from talweg.escapes import visible
 
@@ -83,7 +82,7 @@ def reading(path: str | os.PathLike[str], form: str) -> Iterator[None]:
 
 
 @contextmanager
-def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+def about(path: str | os.PathLike[str]) -> Iterator[None]:
     """An error of Talweg's own that comes from within begins with the file that it is about."""
     try:
         yield

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from talweg.data.files import MAX_BYTES, UntrustedFile, corrupt, open_untrusted, written_whole
+from talweg.data.files import MAX_BYTES, UntrustedFile, corrupt, open_untrusted
+from talweg.disk.writing import written_whole
 from talweg.errors import DataError
 
 _TYPES: dict[int, str] = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}

@@ -18,7 +18,8 @@ import struct
 from collections.abc import Iterable, Iterator
 
 from talweg.data.crc32c import masked_crc32c
-from talweg.data.files import MAX_BYTES, UntrustedFile, corrupt, open_untrusted, written_whole
+from talweg.data.files import MAX_BYTES, UntrustedFile, corrupt, open_untrusted
+from talweg.disk.writing import written_whole
 
 
 def read_tfrecord(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> Iterator[bytes]:

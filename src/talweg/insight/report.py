@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from talweg._version import __version__
-from talweg.data.files import written_whole
+from talweg.disk.writing import written_whole
 from talweg.errors import RunFolderError, ShapeError, UsageError
 from talweg.insight.curves import learning_curves
 from talweg.insight.examples import largest_errors, mistakes

@@ -10,7 +10,8 @@ from typing import Any
 
 from talweg._version import __version__
 from talweg.budgets import demand
-from talweg.data.files import corrupt, existing_file, written_whole
+from talweg.data.files import corrupt, existing_file
+from talweg.disk.writing import written_whole
 from talweg.errors import CorruptFileError, VersionError
 
 Document = dict[str, Any]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from talweg.data.files import written_whole
+from talweg.disk.writing import written_whole
 from talweg.errors import MissingExtraError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:

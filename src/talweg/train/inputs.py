@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from talweg.data import TableEncoding, read_idx, read_images, read_npz
-from talweg.data.files import naming
+from talweg.data.files import about
 from talweg.data.images import SUFFIXES
 from talweg.errors import DataError, UsageError, argument
 from talweg.graph import Array
@@ -108,7 +108,7 @@ def _read(path: Path, form: str, how: Mapping[str, Any], model: Model) -> Inputs
 
 def _read_table(path: Path, encoding: TableEncoding, how: Mapping[str, Any]) -> Inputs:
     older = {"separator": how["separator"]} if "separator" in how else {}  # in models of before
-    with naming(path):
+    with about(path):
         table = encoding.read(path, **{**older, **how["dialect"]})
         found = encoding.read_rows(table, how["bad_rows"])
         if not len(found.features):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from talweg.data.files import written_whole
+from talweg.disk.writing import written_whole
 from talweg.engines.base import Session
 from talweg.errors import UsageError, argument
 from talweg.graph.random import key_of

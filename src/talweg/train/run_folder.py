@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import Any
 
 from talweg._version import __version__
-from talweg.data.files import corrupt, reading, written_whole
+from talweg.data.files import corrupt, reading
 from talweg.disk.lock import NAME as LOCK
 from talweg.disk.lock import Lock
-from talweg.disk.writing import GrowingFile, make_folder, part_name, remove, sweep, sync_folder
+from talweg.disk.writing import GrowingFile, make_folder, part_name, remove, sweep, sync_folder, written_whole
 from talweg.errors import InUseError, RunFolderError, UsageError, VersionError, argument
 from talweg.graph import Array
 from talweg.train import saved

@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from talweg.data.files import check_finite, corrupt, existing_file, reading, written_whole
+from talweg.data.files import check_finite, corrupt, existing_file, reading
+from talweg.disk.writing import written_whole
 from talweg.graph import Array
 from talweg.train.document import parse_json
 

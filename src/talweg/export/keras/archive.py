@@ -18,16 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from talweg.data.files import (
-    DEFLATE_RATIO,
-    MAX_BYTES,
-    check_archive,
-    check_finite,
-    corrupt,
-    existing_file,
-    reading,
-    written_whole,
-)
+from talweg.data.files import DEFLATE_RATIO, MAX_BYTES, check_archive, check_finite, corrupt, existing_file, reading
+from talweg.disk.writing import written_whole
 from talweg.errors import MissingExtraError
 from talweg.graph import Array
 
