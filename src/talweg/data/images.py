@@ -221,7 +221,8 @@ def _warn_of_frames(files: list[Path], headers: list[Header]) -> None:
         warn(
             f"{len(several)} of {len(files)} pictures have several frames or pages, of which the first is read "
             f"({file} has {frames}). If the others matter, save each as a picture of its own, with "
-            "PIL.ImageSequence.Iterator(PIL.Image.open(...))"
+            "PIL.ImageSequence.Iterator(PIL.Image.open(...))",
+            DataWarning,
         )
 
 
@@ -236,5 +237,6 @@ def _warn_of_stretching(files: list[Path], sizes: list[tuple[int, int]], size: t
         warn(
             f"{len(stretched)} of {len(files)} pictures change their proportions as they are resized to {size[0]} x "
             f"{size[1]} ({file} is {height} x {width}, height x width). Crop them, or put a border around them, if "
-            "what they show must not be stretched"
+            "what they show must not be stretched",
+            DataWarning,
         )

@@ -14,7 +14,6 @@ import json
 import os
 import socket
 import time
-import warnings
 import weakref
 from collections.abc import Callable
 from dataclasses import asdict
@@ -24,7 +23,7 @@ from typing import TypeVar
 
 from talweg.disk.process import Process, this_process
 from talweg.disk.writing import naming
-from talweg.errors import InUseError
+from talweg.errors import InUseError, warn
 
 try:
     import fcntl
@@ -115,11 +114,10 @@ class Lock:
                 raise
         before = _told(handle)
         if before and before.get("name") != socket.gethostname():
-            warnings.warn(
+            warn(
                 f"{self.what} was last written by {_who(before)}, which ended without a word. Make sure that it runs "
                 "no more: not every network file system tells one machine of another's locks.",
                 RuntimeWarning,
-                stacklevel=4,
             )
         self._write(handle)
 

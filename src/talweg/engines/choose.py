@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import time
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from talweg.engines.base import Engine
 from talweg.engines.reference import Reference
-from talweg.errors import UnknownNameError, UsageError, argument
+from talweg.errors import UnknownNameError, UsageError, argument, warn
 from talweg.graph import Array, Program
 
 if TYPE_CHECKING:
@@ -117,4 +116,4 @@ def _fastest(precision: str, threads: int | None) -> Engine:
 
 @functools.cache
 def _say_once(message: str) -> None:
-    warnings.warn(message, RuntimeWarning, stacklevel=4)
+    warn(message, RuntimeWarning)

@@ -12,7 +12,6 @@ Names that end as another program's files do (``.keras``, ``.h5``) go to the mod
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +28,7 @@ from talweg.errors import (
     UnknownNameError,
     UsageError,
     VersionError,
+    warn,
 )
 from talweg.escapes import visible
 from talweg.formats import FORMATS
@@ -193,10 +193,9 @@ def load(
         )
     document = checked(file.path, parse_json(file.path, file.metadata["model"], FORM))
     if CHECKSUM in file.metadata and not file.is_sealed:
-        warnings.warn(
+        warn(
             f"{visible(str(file.path))} was written by an earlier Talweg: a checksum tells of damage to its weights, "
-            "and none to its architecture. Save it again to have both",
-            stacklevel=2,
+            "and none to its architecture. Save it again to have both"
         )
     if path.is_dir() and (beside := path / DOCUMENT).is_file():
         shown = read_document(beside)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from talweg.data.pipeline import Dataset
-from talweg.errors import DataError, ShapeError, UsageError, warn
+from talweg.errors import DataError, DataWarning, ShapeError, UsageError, warn
 from talweg.graph import Array
 from talweg.graph.random import RandomStream
 from talweg.train.programs import Form
@@ -197,7 +197,7 @@ def ran_out(argument: str, given: int, wanted: int, limit: str) -> None:
         f"{argument} ran out of data: it has {given} more batches, and {limit} asks for {wanted}. What was begun ends "
         f"here. Leave {limit} out for a whole pass, or give data that does not end: talweg.data.Dataset(...).repeat()."
     )
-    warn(message)
+    warn(message, DataWarning)
 
 
 def checked_batch(check: Callable[..., Rows], batch: Any, where: str) -> Rows:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from talweg.errors import argument, warn
+from talweg.errors import DataWarning, argument, warn
 from talweg.graph import Array
 
 NEAR, APART = 0.25, 0.5  # of two borders' brightness: alike, and as different as paper and ink
@@ -58,7 +58,8 @@ def warn_of_tone(
         warn(
             f"{len(found)} of {len(names)} pictures ({which}) {seem}, and the model was trained on {said[1]}: the "
             f"border has a brightness of {border[found[0]]:.2f} (0 black, 1 white), that of the training "
-            f"{was_border:.2f}. {advice}"
+            f"{was_border:.2f}. {advice}",
+            DataWarning,
         )
 
 
@@ -68,12 +69,14 @@ def check_range(x: Array, value_range: Sequence[float], where: str) -> None:
     if x.size and (x.min() < low or x.max() > high):
         warn(
             f"{where}: its values are from {x.min():g} to {x.max():g}, and the model was trained on pictures with "
-            f"values from {low:g} to {high:g}. Scale them to that"
+            f"values from {low:g} to {high:g}. Scale them to that",
+            DataWarning,
         )
     elif x.size and x.dtype.kind == "f" and 0 < x.max() <= low + (high - low) / 128:
         warn(
             f"{where}: its values are from {x.min():g} to {x.max():g}, nearly black for a model that was trained on "
-            f"pictures with values from {low:g} to {high:g}. Multiply them, if they were divided"
+            f"pictures with values from {low:g} to {high:g}. Multiply them, if they were divided",
+            DataWarning,
         )
 
 

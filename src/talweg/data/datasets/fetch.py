@@ -11,7 +11,6 @@ import hashlib
 import io
 import os
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,8 +20,9 @@ from typing import IO, Any
 from talweg.data.datasets.bundled import Part
 from talweg.data.files import UntrustedFile, corrupt, read_everything
 from talweg.data.idx import parse_idx
+from talweg.disk.places import user_cache
 from talweg.disk.writing import make_folder, part_name, remove, sweep_once
-from talweg.errors import CorruptFileError, DataError
+from talweg.errors import CorruptFileError, DataError, warn
 
 TIMEOUT = (10.0, 60.0)  # seconds to connect, seconds between two pieces of an answer
 
@@ -106,30 +106,28 @@ def _in_talweg_data(data: RemoteSet, tried: list[str]) -> list[bytearray] | None
     return None
 
 
-def cache_folder() -> Path:
-    """Where downloads are kept: ``talweg`` in the user's cache folder (XDG_CACHE_HOME is honoured)."""
-    named = os.environ.get("XDG_CACHE_HOME")
-    if named:
-        return Path(named, "talweg")
-    import pooch
-
-    return Path(pooch.os_cache("talweg"))
+def _folder(data: RemoteSet) -> Path:
+    """Where downloads of a set are kept."""
+    try:
+        return user_cache() / data.folders[0]
+    except RuntimeError as error:
+        raise DataError(f"{data.title}: there is no folder for downloads ({error}); set XDG_CACHE_HOME") from error
 
 
 def _in_cache(data: RemoteSet, tried: list[str]) -> list[bytearray] | None:
-    folder = cache_folder() / data.folders[0]
+    folder = _folder(data)
     try:
         return [_verified(folder, file) for file in data.files]
     except FileNotFoundError:
         tried.append(f"{folder}: not downloaded before")
     except CorruptFileError as error:
-        warnings.warn(f"{error} Talweg does so now.", stacklevel=4)
+        warn(f"{error} Talweg does so now.")
     return None
 
 
 def _downloaded(data: RemoteSet, tried: list[str]) -> list[bytearray]:
     """Fetches what the cache lacks. An address that fails once is not asked again."""
-    folder = cache_folder() / data.folders[0]
+    folder = _folder(data)
     try:
         make_folder(folder)
     except OSError as error:

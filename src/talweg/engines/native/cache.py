@@ -21,14 +21,15 @@ import stat
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from talweg.disk.places import user_cache
 from talweg.disk.process import is_alive, this_process
 from talweg.disk.writing import make_folder, remove, sweep, written_whole
+from talweg.errors import warn
 
 MOST_BYTES = 256 * 2**20
 MOST_OBJECTS = 500
@@ -45,23 +46,6 @@ class Entry:
     folder: Path
     used: float
     size: int
-
-
-def user_cache() -> Path:
-    """``talweg`` in the user's cache folder; $XDG_CACHE_HOME is honoured everywhere. The folder need not exist.
-
-    A relative $XDG_CACHE_HOME is passed over, as its specification asks: it would name a folder of wherever we are,
-    which an archive that was unpacked there may have brought along.
-
-    Raises `RuntimeError` where the user has no home.
-    """
-    if os.path.isabs(named := os.environ.get("XDG_CACHE_HOME", "")):
-        return Path(named) / "talweg"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "talweg" / "Cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "talweg"
-    return Path.home() / ".cache" / "talweg"
 
 
 def cache_folder() -> Path:
@@ -132,7 +116,7 @@ def _temporary_folder(reason: str) -> Path:
             shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(remove)
-    warnings.warn(f"compiled programs are not kept: {reason}; set XDG_CACHE_HOME", RuntimeWarning, stacklevel=4)
+    warn(f"compiled programs are not kept: {reason}; set XDG_CACHE_HOME", RuntimeWarning)
     return folder
 
 

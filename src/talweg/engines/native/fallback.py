@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Iterable, Mapping
 
 from talweg.engines.base import Session, Work
 from talweg.engines.native.build import CompileError
 from talweg.engines.native.engine import Native, NativeSession
 from talweg.engines.reference import Reference
-from talweg.errors import GraphError
+from talweg.errors import GraphError, warn
 from talweg.graph import Array, Program
 
 UNFIT = (CompileError, GraphError, RecursionError)  # the last: of a formula that is thousands of operations deep
@@ -58,11 +57,10 @@ class EitherSession(Session):
         with self._lock:
             if self._session is not native:
                 return  # another thread came first
-            warnings.warn(
+            warn(
                 f"the native engine cannot run program {self.program.name!r}; the reference engine, which is slower, "
                 f"does. The reason: {error}",
                 RuntimeWarning,
-                stacklevel=4,
             )
             self._session = Reference(self._precision).compile(native.program, native.states())
 

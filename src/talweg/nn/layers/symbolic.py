@@ -7,13 +7,12 @@ A model is the calls between its inputs and its outputs.
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from talweg import graph as g
-from talweg.errors import GraphError, ShapeError, TalwegError, UsageError
+from talweg.errors import GraphError, ModelWarning, ShapeError, TalwegError, UsageError, warn
 from talweg.escapes import on_one_line
 from talweg.graph import BATCH, Array, Tensor
 
@@ -226,7 +225,7 @@ def call(block: Block, inputs: Structure, training: bool | None, context: Any) -
         raise
     if masks and not getattr(block, "supports_masking", True):
         message = f"layer {block.title!r} does not pass masks on: the layers after it, and the loss, see every step"
-        warnings.warn(message, stacklevel=3)
+        warn(message, ModelWarning)
     outputs = noted(block, inputs, training, tensors)
     for y in flat(outputs):
         y.mask = context.masks.get(y.tensor)
