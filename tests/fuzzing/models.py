@@ -118,7 +118,7 @@ def faithful(said: Any, is_now: Any, where: str) -> None:
                 if key == "calls" and len(value) != len(is_now[key]):
                     raise Misread("a call is passed over")
                 continue
-            if value is None and key not in is_now:  # as if it were absent
+            if (value is None and key not in is_now) or (key == "name" and value == ""):  # as if it were absent
                 continue
             if key not in is_now:
                 raise Misread(f"an option is passed over: {key[:20]}")
