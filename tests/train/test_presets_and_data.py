@@ -10,7 +10,7 @@ import pytest
 from talweg import optim
 from talweg.data import DATASETS, TOYS
 from talweg.errors import DataError, UnknownNameError, UsageError
-from talweg.train.prepared import Source, prepare
+from talweg.train.prepared import Prepared, Source, prepare
 from talweg.train.presets import PRESETS, preset
 
 BUNDLED = [name for name, info in DATASETS.items() if not info.download]
@@ -41,9 +41,14 @@ def test_scaling_knows_the_training_part_only(name: str) -> None:
 
 
 def test_a_column_that_is_constant_in_training_does_not_blow_up(tmp_path: Path) -> None:
-    rows = "\n".join(f"{i},5,{'ab'[i % 2]}" for i in range(40))
-    (tmp_path / "t.csv").write_text(f"x,constant,y\n{rows}\n")
-    data = prepare(Source(str(tmp_path / "t.csv"), target="y"))
+    def read(other: float | None) -> Prepared:
+        """The column is 5, but 6 in the row where x is `other`; one of 5 alone would be left out."""
+        rows = "\n".join(f"{i},{6 if other in (None, i) else 5},{'ab'[i % 2]}" for i in range(40))
+        (tmp_path / "t.csv").write_text(f"x,constant,y\n{rows}\n")
+        return prepare(Source(str(tmp_path / "t.csv"), target="y"))
+
+    data = read(other=read(other=None).x_test[0, 0])
+    assert set(data.x_train[:, 1]) == {5.0}
     scaler = PRESETS["linear"].make(data.input_shape, 2, data.task, seed=0, first=data.first_layers())
     assert np.isfinite(scaler.predict(np.array([[1.0, 6.0]]), verbose=0)).all()
     assert 1e-3 < scaler.predict(np.array([[20.0, 6.0]]), verbose=0).max() <= 1
