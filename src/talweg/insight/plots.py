@@ -272,7 +272,7 @@ def first_layer_weights(model: Any, *, image_shape: Sequence[int] | None = None,
     are drawn as one matrix of inputs by units. units: how many are drawn. Raises `UsageError` where there is no kernel.
     """
     kernel, layer = _first_kernel(model)
-    shape = tuple(image_shape or getattr(model, "input_shape", None) or ())
+    shape = tuple(image_shape or getattr(model, "example_shape", None) or ())
     if not all(isinstance(length, int) for length in shape):  # of several inputs
         shape = ()
     if kernel.ndim == 4:  # a convolution: one small picture a filter, averaged over its input channels

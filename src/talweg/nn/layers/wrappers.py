@@ -98,8 +98,6 @@ class Bidirectional(_Wrapper):
         super().__post_init__()
         if (self.merge_mode is not None and not isinstance(self.merge_mode, str)) or self.merge_mode not in MERGED:
             raise UsageError(f"Bidirectional: merge_mode must be one of {list(MERGED)}; got {self.merge_mode!r}")
-        if not isinstance(self.layer, _Recurrent):
-            raise UsageError(f"Bidirectional takes a recurrent layer, such as LSTM(16); got {self.layer!r}")
         back = self.layer if self.backward_layer is None else self.backward_layer
         if self.layer.go_backwards or not isinstance(back, _Recurrent) or back.go_backwards is (back is self.layer):
             raise UsageError("Bidirectional: layer must not go backwards, and backward_layer must: go_backwards=True")
@@ -109,6 +107,8 @@ class Bidirectional(_Wrapper):
 
     @property
     def ways(self) -> list[tuple[str, _Recurrent]]:
+        if not isinstance(self.layer, _Recurrent):
+            raise UsageError(f"Bidirectional takes a recurrent layer, such as LSTM(16); got {self.layer!r}")
         back = self.backward_layer or replace(self.layer, go_backwards=True, name=None)
         zero = self.layer.return_sequences
         return [
