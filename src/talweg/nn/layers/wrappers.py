@@ -107,7 +107,7 @@ class Bidirectional(_Wrapper):
 
     @property
     def ways(self) -> list[tuple[str, _Recurrent]]:
-        if not isinstance(self.layer, _Recurrent):
+        if not issubclass(type(self.layer), _Recurrent):
             raise UsageError(f"Bidirectional takes a recurrent layer, such as LSTM(16); got {self.layer!r}")
         back = self.backward_layer or replace(self.layer, go_backwards=True, name=None)
         zero = self.layer.return_sequences
