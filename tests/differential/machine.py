@@ -97,6 +97,8 @@ def go(run: Run, say: Callable[[str], None] = lambda _: None) -> Tally:
 
 def _batches(run: Run) -> Iterator[tuple[list[Outcome], Met]]:
     """What becomes of each batch, in order, for ever; `run.jobs` of them are at work at a time."""
+    if run.jobs == 1 and run.engine != "jax":  # in this process: no batch is begun that nobody wants
+        yield from (_one_batch(run, number) for number in count())
     # a fork of a process that has used JAX waits for JAX's threads, which are not there, for ever
     start = get_context("spawn" if run.engine == "jax" else "fork")
     with ProcessPoolExecutor(run.jobs, start) as pool:

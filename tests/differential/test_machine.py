@@ -46,7 +46,7 @@ FAULTS: dict[str, tuple[Any, str, Callable[[Any], Any], str]] = {
 def test_a_fault_is_found(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     owner, name, change, kind = FAULTS[fault]
     monkeypatch.setattr(owner, name, change(getattr(owner, name)))
-    tally = machine.go(machine.Run(1, kind, programs=400, lanes=(8,), most_found=1, minimising=0))
+    tally = machine.go(machine.Run(4, kind, programs=400, lanes=(8,), most_found=1, minimising=0))
     assert [outcome.kind for outcome in tally.found if outcome.kind != "refused"], f"not in {tally.programs} programs"
 
 

@@ -140,10 +140,10 @@ class Lock:
     # ── where there is none: the file's existence ─────────────────────────────────────────────────────────
 
     def _take_by_name(self) -> None:
+        named = self.path.with_name(
+            f"{self.path.name}-holder"
+        )  # the lock's own file says nothing: each who tries makes it
         for _ in range(100):
-            named = self.path.with_name(
-                f"{self.path.name}-holder"
-            )  # the other one says nothing: each who tries makes it
             try:
                 handle = os.open(named, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
             except FileExistsError:

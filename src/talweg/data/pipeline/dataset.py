@@ -31,7 +31,7 @@ Make = Callable[[bool], Iterator[Element]]
 PassOver = Callable[[int], None]
 
 
-def _stateless(passes: int) -> None:
+def stateless(passes: int) -> None:
     """Of a data set whose passes are all alike."""
 
 
@@ -75,13 +75,13 @@ class Dataset:
         """
         arrays = _arrays(tensors)
         count = common_rows(arrays)
-        return Dataset(lambda peek: steps.rows(arrays), count, _stateless)
+        return Dataset(lambda peek: steps.rows(arrays), count, stateless)
 
     @staticmethod
     def from_tensors(tensors: Any) -> Dataset:
         """A single element: the arrays as they are."""
         element = _arrays(tensors)
-        return Dataset(lambda peek: iter([element]), 1, _stateless)
+        return Dataset(lambda peek: iter([element]), 1, stateless)
 
     @staticmethod
     def from_generator(generator: Callable[..., Iterable[Any]], args: tuple[Any, ...] = ()) -> Dataset:
@@ -101,7 +101,7 @@ class Dataset:
         [2, 5]
         """
         numbers = builtins.range(*args)
-        return Dataset(lambda peek: (np.int64(i) for i in numbers), len(numbers), _stateless)
+        return Dataset(lambda peek: (np.int64(i) for i in numbers), len(numbers), stateless)
 
     @staticmethod
     def zip(*datasets: Any) -> Dataset:

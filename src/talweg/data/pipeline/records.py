@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from talweg.data.pipeline.dataset import UNKNOWN, Dataset
+from talweg.data.pipeline.dataset import UNKNOWN, Dataset, stateless
 from talweg.data.tfrecord import read_tfrecord
 from talweg.errors import UsageError
 
@@ -34,4 +34,4 @@ def TFRecordDataset(filenames: Paths, compression_type: str | None = None) -> Da
         for path in paths:
             yield from read_tfrecord(path)
 
-    return Dataset(make, UNKNOWN, lambda passes: None)
+    return Dataset(make, UNKNOWN, stateless)

@@ -28,9 +28,8 @@ class Loaded:
     def __init__(self, path: Path) -> None:
         self._library = ctypes.CDLL(str(path))
         rest = self._address("talweg_rest") if hasattr(self._library, "talweg_rest") else None
-        weakref.finalize(
-            self, _unload, self._library._handle, rest
-        ).atexit = False  # then a thread may be at work in it
+        end = weakref.finalize(self, _unload, self._library._handle, rest)
+        end.atexit = False  # then a thread may be at work in it
 
     def function(self, name: str) -> Callable[..., int]:
         """A function, for as long as the caller keeps this: those of ctypes itself are freed by and by only."""

@@ -35,10 +35,10 @@ class Callback:
     def __init_subclass__(cls) -> None:
         own = [name for name in vars(cls) if name.startswith("on_") and not hasattr(Callback, name)]
         if own and not cls.__module__.startswith("talweg."):
-            known = ", ".join(sorted(name for name in vars(Callback) if name.startswith("on_")))
-            near = difflib.get_close_matches(own[0], known.split(", "), 1)
+            known = sorted(name for name in vars(Callback) if name.startswith("on_"))
+            near = difflib.get_close_matches(own[0], known, 1)
             meant = f" Did you mean {near[0]}?" if near else ""
-            warn(f"{cls.__name__}.{own[0]} is no hook, and nothing calls it.{meant} The hooks are {known}")
+            warn(f"{cls.__name__}.{own[0]} is no hook, and nothing calls it.{meant} The hooks are {', '.join(known)}")
 
     remembers: ClassVar[tuple[str, ...]] = ()
     told_last: ClassVar[bool] = False
