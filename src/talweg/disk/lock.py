@@ -140,9 +140,7 @@ class Lock:
     # ── where there is none: the file's existence ─────────────────────────────────────────────────────────
 
     def _take_by_name(self) -> None:
-        named = self.path.with_name(
-            f"{self.path.name}-holder"
-        )  # the lock's own file says nothing: each who tries makes it
+        named = self.path.with_name(f"{self.path.name}-holder")  # whoever tries makes the lock's own file
         for _ in range(100):
             try:
                 handle = os.open(named, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
