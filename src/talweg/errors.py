@@ -7,7 +7,6 @@ A message names the argument or the layer, says what was expected and what came,
 
 from __future__ import annotations
 
-import difflib
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -127,6 +126,8 @@ class UnknownNameError(TalwegError, ValueError):
     """
 
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
+        import difflib  # only here, since every program imports this module
+
         names = sorted(set(known))
         by_lower = {n.lower(): n for n in names}
         near = difflib.get_close_matches(str(name).lower(), list(by_lower), n=1, cutoff=0.6)

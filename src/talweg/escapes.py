@@ -7,7 +7,6 @@ terminal, to leave a folder, to be a formula in a spreadsheet. Pages have `talwe
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 
@@ -44,6 +43,8 @@ def in_json(text: str) -> str:
     >>> in_json('{"a\x9b": "é"}')
     '{"a\\\\u009b": "é"}'
     """
+    import json  # only here, since every program imports this module
+
     return "".join(c if c == "\n" or _is_plain(c) else json.dumps(c)[1:-1] for c in text)
 
 
