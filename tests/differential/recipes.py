@@ -50,9 +50,9 @@ WRITE: dict[str, Callable[..., Member]] = {
 }
 
 
-LONG, SELDOM = 8000, 0.15
-"""Characters of C beyond which a program is long, and the share of the long ones that is kept: compiling takes most of
-the time, and a fifth of the programs would take half of it."""
+LONG, SELDOM = 8000, 1.0
+"""Characters of C beyond which a program is long, and the share of the long ones that is kept (fewer: quicker, but rare
+ways of the writer are then met too seldom): a fifth of the programs takes half of the time of compiling."""
 
 
 def draw(random: Random, kind: str, lanes: int, precision: str, is_fast: bool) -> Recipe:
